@@ -1,0 +1,33 @@
+# stowage_module(NAME FILES… DEPENDS…): a static library of one folder.
+# stowage_program(NAME FILES… DEPENDS…): a process.
+# stowage_tests(KIND DIR): every test_*.c below tests/KIND is a cmocka program, linked with all modules.
+function(stowage_module name)
+  cmake_parse_arguments(M "" "" "FILES;DEPENDS" ${ARGN})
+  add_library(${name} STATIC ${M_FILES})
+  target_link_libraries(${name} PUBLIC ${M_DEPENDS})
+  set_property(GLOBAL APPEND PROPERTY STOWAGE_MODULES ${name})
+endfunction()
+
+function(stowage_program name)
+  cmake_parse_arguments(P "" "" "FILES;DEPENDS" ${ARGN})
+  add_executable(${name} ${P_FILES})
+  target_link_libraries(${name} PRIVATE ${P_DEPENDS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  install(TARGETS ${name} RUNTIME DESTINATION bin)
+endfunction()
+
+function(stowage_tests kind)
+  get_property(modules GLOBAL PROPERTY STOWAGE_MODULES)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${kind}/test_*.c)
+  foreach(source ${sources})
+    file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR}/tests/${kind} ${source})
+    string(REGEX REPLACE "\\.c$" "" name ${path})
+    string(REPLACE "/" "_" name ${name})
+    set(name ${kind}_${name})
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE -Wl,--start-group ${modules} -Wl,--end-group PkgConfig::CMOCKA)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    add_test(NAME ${kind}/${path} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(${kind}/${path} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+  endforeach()
+endfunction()
