@@ -5,6 +5,9 @@
 // Fails:   start: -EADDRINUSE, -EINVAL with the address in the message.
 #pragma once
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "lib/base/cleanup.h"
 #include "lib/base/err.h"
 #include "lib/base/str.h"
