@@ -24,8 +24,8 @@ enum shared_kind { SHARED_VOLUME = 'v', SHARED_SNAPSHOT = 's', SHARED_GROUP = 'g
 
 // Where a share is. Texts are allocated copies.
 struct share_location {
-    char *server; // without brackets
-    char *path;   // "/...", without a trailing '/' (but "/" itself)
+    char *server;                  // without brackets
+    char *path;                    // "/...", without a trailing '/' (but "/" itself)
     uint16_t nfs_port, mount_port; // 0: default
     int version;                   // 3, 4, or 0: try
 };
@@ -47,11 +47,11 @@ int shared_id_format(enum shared_kind kind, const char *key, const struct share_
 // Keys of the volume context, in the order of their need at the node.
 #define SHARED_CONTEXT_SERVER "server"
 #define SHARED_CONTEXT_SHARE "share"
-#define SHARED_CONTEXT_SUBDIR "subDir"         // resolved: no templates left
-#define SHARED_CONTEXT_MOUNT_MODE "mountMode"  // auto|kernel|fuse
-#define SHARED_CONTEXT_NFS_PORT "nfsPort"      // absent: default
-#define SHARED_CONTEXT_MOUNT_PORT "mountPort"  // absent: default
-#define SHARED_CONTEXT_NFS_VERSION "nfsVersion" // absent: kernel chooses 4.2 downwards; fuse tries 3, then 4
+#define SHARED_CONTEXT_SUBDIR "subDir"           // resolved: no templates left
+#define SHARED_CONTEXT_MOUNT_MODE "mountMode"    // auto|kernel|fuse
+#define SHARED_CONTEXT_NFS_PORT "nfsPort"        // absent: default
+#define SHARED_CONTEXT_MOUNT_PORT "mountPort"    // absent: default
+#define SHARED_CONTEXT_NFS_VERSION "nfsVersion"  // absent: kernel chooses 4.2 downwards; fuse tries 3, then 4
 #define SHARED_CONTEXT_CONNECTIONS "connections" // of one fuse mount; absent: 4
 
 // StorageClass parameters of the class (names matched without case, csi-driver-nfs's first).
@@ -59,22 +59,22 @@ enum on_delete { ON_DELETE_DELETE, ON_DELETE_RETAIN, ON_DELETE_ARCHIVE };
 enum mount_mode { MOUNT_MODE_AUTO, MOUNT_MODE_KERNEL, MOUNT_MODE_FUSE };
 
 struct shared_parameters {
-    char *server, *share, *sub_dir;  // sub_dir: as given, with templates; NULL: ${pv.metadata.name}
-    int on_delete;                   // enum on_delete
-    uint32_t mount_permissions;      // octal; 0: leave 0777 & ~umask as the server makes it
-    int64_t uid, gid;                // -1: leave
-    int mount_mode;                  // enum mount_mode
+    char *server, *share, *sub_dir; // sub_dir: as given, with templates; NULL: ${pv.metadata.name}
+    int on_delete;                  // enum on_delete
+    uint32_t mount_permissions;     // octal; 0: leave 0777 & ~umask as the server makes it
+    int64_t uid, gid;               // -1: leave
+    int mount_mode;                 // enum mount_mode
     uint32_t nfs_port, mount_port, nfs_version, connections; // 0: default
     char *pvc_name, *pvc_namespace, *pv_name; // csi.storage.k8s.io/…, from external-provisioner --extra-create-metadata
 };
 void shared_parameters_done(struct shared_parameters *p);
 // Strict: an unknown name is refused with the list of the known ones; csi.storage.k8s.io/* that the CO may add
 // (secrets, fstype, serviceAccount…) are accepted and ignored.
-int shared_parameters_parse(const struct string_map *parameters, struct shared_parameters *ret, struct err *err)
-    must_check;
+int shared_parameters_parse(const struct string_map *parameters, struct shared_parameters *ret,
+                            struct err *err) must_check;
 // The same table's help, for docs and `stowage volume create --help`.
 void shared_parameters_print_help(void);
 // The directory of a volume below the share: templates replaced, every component checked (no "..", not absolute, no
 // component over 255 bytes, not below ".stowage"). A name that is no file name gives its hash_id. Allocated.
-int shared_sub_dir_resolve(const struct shared_parameters *p, const char *volume_name, char **ret, struct err *err)
-    must_check;
+int shared_sub_dir_resolve(const struct shared_parameters *p, const char *volume_name, char **ret,
+                           struct err *err) must_check;

@@ -29,7 +29,7 @@ struct call_context {
     int64_t deadline_ns;       // absolute CLOCK_MONOTONIC; never DEADLINE_NONE (the RPC table gives a default)
     bool (*cancelled)(void *); // did the client go away? may be NULL
     void *arg;
-    const char *request_id;    // for logs
+    const char *request_id; // for logs
 };
 
 struct string_pair {
@@ -57,7 +57,7 @@ bool access_mode_is_read_only(enum access_mode mode);
 struct volume_capability {
     bool block; // else mount
     enum access_mode mode;
-    const char *fs_type;     // may be NULL
+    const char *fs_type; // may be NULL
     const char *const *mount_flags;
     size_t mount_flag_count;
     const char *mount_group; // may be NULL
@@ -66,7 +66,7 @@ struct volume_capability {
 enum content_source { CONTENT_EMPTY, CONTENT_SNAPSHOT, CONTENT_VOLUME };
 
 struct volume_create_request {
-    const char *name; // 1..128 characters of UTF-8, no control characters (checked in csi/)
+    const char *name;                    // 1..128 characters of UTF-8, no control characters (checked in csi/)
     int64_t required_bytes, limit_bytes; // 0: not given
     const struct volume_capability *capabilities;
     size_t capability_count;
@@ -84,8 +84,8 @@ struct volume_info {
     char *source_id;
     char **published_nodes;
     size_t published_count;
-    bool abnormal;        // condition
-    char *condition;      // why, or NULL
+    bool abnormal;   // condition
+    char *condition; // why, or NULL
 };
 void volume_info_done(struct volume_info *info);
 int volume_info_add_context(struct volume_info *info, const char *key, const char *value) must_check;
@@ -188,7 +188,7 @@ struct node_ops {
                   int64_t limit_bytes, int64_t *ret_bytes, struct err *err);
 };
 
-struct volume_class { // what a process serves
+struct volume_class {                 // what a process serves
     const char *driver_name;          // "csi.stowage.dev"
     const struct volume_ops *volumes; // NULL in a process without a controller part
     void *volumes_self;
@@ -196,7 +196,7 @@ struct volume_class { // what a process serves
     void *snapshots_self;
     const struct node_ops *node; // NULL in a process without a node part
     void *node_self;
-    const char *const *mutable_parameters; // names that ControllerModifyVolume takes; NULL-terminated
+    const char *const *mutable_parameters;     // names that ControllerModifyVolume takes; NULL-terminated
     int (*probe)(void *self, struct err *err); // Identity.Probe: 0 ready
     void *probe_self;
 };

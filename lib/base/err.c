@@ -10,15 +10,19 @@ const char *err_name(int code) {
     return text ? text : "unknown error";
 }
 
-// Cuts a message that filled its buffer before the first byte of a broken UTF-8 sequence.
+// Drops a UTF-8 sequence that the end of a full buffer cut in two.
 static void cut_at_character(char *msg, size_t size) {
-    size_t end = size - 1;
-    if (strlen(msg) < end)
+    size_t end = strlen(msg), start = end;
+    if (end + 1 < size)
         return;
-    while (end > 0 && ((unsigned char)msg[end - 1] & 0xC0) == 0x80)
-        end--;
-    if (end > 0 && (unsigned char)msg[end - 1] >= 0xC0)
-        msg[end - 1] = '\0';
+    while (start > 0 && ((unsigned char)msg[start - 1] & 0xC0) == 0x80)
+        start--;
+    if (start > 0 && (unsigned char)msg[start - 1] >= 0xC0)
+        start--;
+    unsigned char lead = (unsigned char)msg[start];
+    size_t whole = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+    if (start + whole > end)
+        msg[start] = '\0';
 }
 
 int err_set(struct err *err, int code, const char *fmt, ...) {

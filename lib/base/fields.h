@@ -32,14 +32,14 @@ struct field_list {
 struct field {
     const char *name; // "mountPermissions" for parameters, "socket" for --socket
     enum field_type type;
-    size_t offset;                  // in the target struct
-    const char *fallback;           // default as text, parsed by fields_defaults; NULL: zero
-    const char *value;              // what the value is, for help: "PATH"
-    const char *help;               // one line
-    int64_t min, max;               // numbers and bytes; 0,0: no limits. FIELD_TEXT: longest length in bytes, if max is set
-    const char *const *choices;     // FIELD_CHOICE: NULL-terminated
+    size_t offset;              // in the target struct
+    const char *fallback;       // default as text, parsed by fields_defaults; NULL: zero
+    const char *value;          // what the value is, for help: "PATH"
+    const char *help;           // one line
+    int64_t min, max;           // numbers and bytes; 0,0: no limits. FIELD_TEXT: longest length in bytes, if max is set
+    const char *const *choices; // FIELD_CHOICE: NULL-terminated
     int (*check)(const char *value, struct err *err); // further rules of a text; NULL: none
-    bool required;                  // fields_required complains when a text or list is missing
+    bool required;                                    // fields_required complains when a text or list is missing
 };
 
 struct fields {
@@ -58,7 +58,7 @@ void fields_done(const struct fields *f, void *target);
 // Command line: --name VALUE, --name=VALUE, --flag; "--" and the first other argument end it.
 // *ret_next is the index of the first argument that is no flag. --help is the caller's: -ECANCELED when met.
 // Environment: STOWAGE_NAME_WITH_UNDERSCORES, read before the command line.
-int fields_parse_args(const struct fields *f, void *target, int argc, char **argv, int *ret_next, struct err *err)
-    must_check;
+int fields_parse_args(const struct fields *f, void *target, int argc, char **argv, int *ret_next,
+                      struct err *err) must_check;
 // Help text of all rows to standard output, aligned, with defaults.
 void fields_print_help(const struct fields *f);

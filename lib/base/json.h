@@ -27,8 +27,8 @@ struct json *json_array_new(void) must_check;
 int json_set_text(struct json *object, const char *key, const char *text);
 int json_set_int(struct json *object, const char *key, int64_t value);
 int json_set_bool(struct json *object, const char *key, bool value);
-int json_set(struct json *object, const char *key, struct json *value);    // takes the reference, also on failure
-int json_append(struct json *array, struct json *value);                   // takes the reference, also on failure
+int json_set(struct json *object, const char *key, struct json *value); // takes the reference, also on failure
+int json_append(struct json *array, struct json *value);                // takes the reference, also on failure
 int json_append_text(struct json *array, const char *text);
 
 // Getters. Missing, or of another type: NULL / `fallback`. Returned pointers live as long as the value they are in.

@@ -11,7 +11,8 @@ struct keylock {
     pthread_mutex_t lock;
     struct strmap held;
 };
-#define KEYLOCK_INIT {.lock = PTHREAD_MUTEX_INITIALIZER}
+#define KEYLOCK_INIT                                                                                                   \
+    { .lock = PTHREAD_MUTEX_INITIALIZER }
 
 int keylock_try(struct keylock *locks, const char *key) must_check; // 0, -EAGAIN when held, -ENOMEM
 void keylock_release(struct keylock *locks, const char *key);

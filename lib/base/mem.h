@@ -5,11 +5,11 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size) __attribute__((malloc, warn_unused_result));                 // NULL when out of memory
-void *mem_zalloc(size_t size) __attribute__((malloc, warn_unused_result));                // zeroed
-void *mem_array(size_t count, size_t size) __attribute__((malloc, warn_unused_result));   // zeroed, overflow-checked
+void *mem_alloc(size_t size) __attribute__((malloc, warn_unused_result));                    // NULL when out of memory
+void *mem_zalloc(size_t size) __attribute__((malloc, warn_unused_result));                   // zeroed
+void *mem_array(size_t count, size_t size) __attribute__((malloc, warn_unused_result));      // zeroed, overflow-checked
 void *mem_realloc(void *old, size_t count, size_t size) __attribute__((warn_unused_result)); // old stays valid on NULL
-char *mem_strdup(const char *s) __attribute__((malloc, warn_unused_result));              // NULL in: NULL out
+char *mem_strdup(const char *s) __attribute__((malloc, warn_unused_result));                 // NULL in: NULL out
 char *mem_strndup(const char *s, size_t n) __attribute__((malloc, warn_unused_result));
 char *mem_printf(const char *fmt, ...) __attribute__((malloc, warn_unused_result, format(printf, 1, 2)));
 

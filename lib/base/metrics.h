@@ -17,9 +17,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 struct metric_series;
 struct metric {
     enum metric_type type;
-    const char *name;      // "stowage_rpc_seconds"
+    const char *name; // "stowage_rpc_seconds"
     const char *help;
-    const char *labels[2]; // label names; NULL where unused
+    const char *labels[2];     // label names; NULL where unused
     double (*read)(void *arg); // gauges that are computed when read; else NULL
     void *arg;
     // private

@@ -30,8 +30,8 @@ char *str_take(struct str *s) must_check;  // the text, to be freed by the calle
 void str_done(struct str *s);
 #define cleanup_str cleanup(str_done)
 
-bool str_eq(const char *a, const char *b);         // NULL equals NULL only
-bool str_eq_nocase(const char *a, const char *b);  // ASCII case
+bool str_eq(const char *a, const char *b);        // NULL equals NULL only
+bool str_eq_nocase(const char *a, const char *b); // ASCII case
 bool str_starts(const char *s, const char *prefix);
 bool str_empty(const char *s); // NULL or ""
 

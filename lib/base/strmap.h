@@ -19,9 +19,9 @@ struct strmap {
     size_t cap, len;
 };
 
-void *strmap_get(const struct strmap *map, const char *key);       // NULL when absent
+void *strmap_get(const struct strmap *map, const char *key);                 // NULL when absent
 int strmap_put(struct strmap *map, const char *key, void *value) must_check; // replaces; -ENOMEM; value not NULL
-void *strmap_remove(struct strmap *map, const char *key);          // the value that was there, or NULL
-void strmap_done(struct strmap *map);                              // frees the keys and the table
+void *strmap_remove(struct strmap *map, const char *key);                    // the value that was there, or NULL
+void strmap_done(struct strmap *map);                                        // frees the keys and the table
 // for (size_t i = 0; (slot = strmap_next(map, &i));) — no changes while walking
 const struct strmap_slot *strmap_next(const struct strmap *map, size_t *cursor);

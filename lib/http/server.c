@@ -92,8 +92,7 @@ static int listen_on(const char *address, uint16_t *ret_port, struct err *err) {
     if (!colon || str_to_u64(colon + 1, 0, 65535, &port) < 0)
         return err_set(err, -EINVAL, "'%s' is no HTTP address; give HOST:PORT, such as 127.0.0.1:9810", address);
     bool brackets = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
-    char *host cleanup_free =
-        mem_strndup(address + brackets, (size_t)(colon - address) - (brackets ? 2U : 0U));
+    char *host cleanup_free = mem_strndup(address + brackets, (size_t)(colon - address) - (brackets ? 2U : 0U));
     if (!host)
         return err_set(err, -ENOMEM, "out of memory");
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
@@ -128,11 +127,11 @@ int http_server_start(const char *address, const struct http_route *routes, size
     int fd cleanup_close = listen_on(address, &server->port, err);
     if (fd < 0)
         return fd;
-    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL, NULL,
-                                      on_request, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                                      (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                                      (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
-                                      MHD_OPTION_END);
+    server->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request,
+                         server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+                         (unsigned)TIMEOUT_S, MHD_OPTION_END);
     if (!server->daemon)
         return err_set(err, -EIO, "cannot start the HTTP server on '%s'", address);
     (void)take_fd(&fd); // the daemon closes it

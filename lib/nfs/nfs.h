@@ -20,9 +20,9 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/err.h"
 
-#define NFS_FH_MAX 128          // NFS4_FHSIZE; v3 uses up to 64
-#define NFS_GROUPS_MAX 16       // AUTH_SYS (RFC 5531 appendix A)
-#define NFS_NAME_MAX 255        // bytes of one component
+#define NFS_FH_MAX 128           // NFS4_FHSIZE; v3 uses up to 64
+#define NFS_GROUPS_MAX 16        // AUTH_SYS (RFC 5531 appendix A)
+#define NFS_NAME_MAX 255         // bytes of one component
 #define NFS_IO_MAX (1024 * 1024) // bytes of one READ or WRITE at most; the server's own limit may be lower
 
 struct nfs_fh {
@@ -93,8 +93,8 @@ enum nfs_op {
     NFS_REMOVE,   // fh, name
     NFS_RMDIR,    // fh, name
     NFS_RENAME,   // fh, name, fh2, name2
-    NFS_READDIR,  // fh, cookie, verifier, want_attr     → entries, entry_count, eof, verifier   ("." and ".." left out)
-    NFS_FSSTAT,   // fh                                  → fsstat
+    NFS_READDIR, // fh, cookie, verifier, want_attr     → entries, entry_count, eof, verifier   ("." and ".." left out)
+    NFS_FSSTAT,  // fh                                  → fsstat
     NFS_OP_COUNT
 };
 
@@ -108,15 +108,15 @@ struct nfs_call {
     struct nfs_setattr set;
     uint32_t rdev_major, rdev_minor;
     uint64_t offset;
-    void *data;            // READ writes here, WRITE reads from here
+    void *data; // READ writes here, WRITE reads from here
     uint32_t access;
-    int64_t deadline_ns;   // absolute CLOCK_MONOTONIC; 0 or DEADLINE_NONE: waits as long as the share is open
+    int64_t deadline_ns; // absolute CLOCK_MONOTONIC; 0 or DEADLINE_NONE: waits as long as the share is open
     void (*done)(struct nfs_call *call);
     void *arg;
     // in and out
-    uint32_t count;        // bytes; how many were moved
-    uint64_t cookie;       // READDIR: where to go on (the last entry's cookie)
-    uint8_t verifier[8];   // READDIR: zero at the start; WRITE and COMMIT: changes when the server lost its memory
+    uint32_t count;      // bytes; how many were moved
+    uint64_t cookie;     // READDIR: where to go on (the last entry's cookie)
+    uint8_t verifier[8]; // READDIR: zero at the start; WRITE and COMMIT: changes when the server lost its memory
     // out
     int result;
     bool eof, has_attr, committed; // committed: a WRITE that is already on stable storage
@@ -130,8 +130,8 @@ struct nfs_call {
 };
 
 struct nfs_info {
-    int version;                    // 3 or 4
-    uint32_t read_max, write_max;   // bytes; at most NFS_IO_MAX
+    int version;                  // 3 or 4
+    uint32_t read_max, write_max; // bytes; at most NFS_IO_MAX
     struct nfs_fh root;
     const char *server, *path;
 };
@@ -150,15 +150,15 @@ struct nfs_share { // the first member of every backend's own struct
 };
 
 struct nfs_options {
-    const char *server;      // host name, IPv4, or IPv6 in brackets or not
-    const char *path;        // exported path, "/..."
-    int version;             // 3 or 4; 0: 3, then 4 when the server has no v3
-    uint16_t nfs_port;       // 0: 2049 for v4, the port mapper's answer for v3
-    uint16_t mount_port;     // v3; 0: the port mapper's answer
-    unsigned connections;    // 1..16; 0: 1
-    bool soft;               // a call without a deadline fails with -ETIMEDOUT after 60 s instead of waiting on
-    struct nfs_cred cred;    // default credentials
-    int64_t deadline_ns;     // for connecting; absolute CLOCK_MONOTONIC; 0: 10 s from now
+    const char *server;   // host name, IPv4, or IPv6 in brackets or not
+    const char *path;     // exported path, "/..."
+    int version;          // 3 or 4; 0: 3, then 4 when the server has no v3
+    uint16_t nfs_port;    // 0: 2049 for v4, the port mapper's answer for v3
+    uint16_t mount_port;  // v3; 0: the port mapper's answer
+    unsigned connections; // 1..16; 0: 1
+    bool soft;            // a call without a deadline fails with -ETIMEDOUT after 60 s instead of waiting on
+    struct nfs_cred cred; // default credentials
+    int64_t deadline_ns;  // for connecting; absolute CLOCK_MONOTONIC; 0: 10 s from now
 };
 
 // Connects and looks up the export. Errors name server and share and the remedy:
