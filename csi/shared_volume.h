@@ -72,6 +72,10 @@ void shared_parameters_done(struct shared_parameters *p);
 // (secrets, fstype, serviceAccount…) are accepted and ignored.
 int shared_parameters_parse(const struct string_map *parameters, struct shared_parameters *ret,
                             struct err *err) must_check;
+// One parameter by its name, for changes (ControllerModifyVolume); the same checks.
+int shared_parameters_set(struct shared_parameters *p, const char *name, const char *value, struct err *err) must_check;
+int shared_parameters_location(const struct shared_parameters *p, struct share_location *ret,
+                               struct err *err) must_check;
 // The same table's help, for docs and `stowage volume create --help`.
 void shared_parameters_print_help(void);
 // The directory of a volume below the share: templates replaced, every component checked (no "..", not absolute, no
