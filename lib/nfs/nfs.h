@@ -180,7 +180,8 @@ DEFINE_CLEANUP(nfs_share)
 static inline void nfs_submit(struct nfs_share *share, struct nfs_call *call) {
     share->backend->submit(share, call);
 }
-// After it returns, `done` was called or never will be, and no buffer of the call is touched any more.
+// After it returns, `done` was called or never will be, and no buffer of the call is touched any more. A call that was
+// still in flight ends without `done`, with the result -ECANCELED; what it asked for may still happen on the server.
 static inline void nfs_cancel(struct nfs_share *share, struct nfs_call *call) {
     share->backend->cancel(share, call);
 }
@@ -193,3 +194,8 @@ int nfs_run(struct nfs_share *share, struct nfs_call *call);
 bool nfs_fh_eq(const struct nfs_fh *a, const struct nfs_fh *b);
 const char *nfs_op_name(enum nfs_op op);
 bool nfs_op_changes(enum nfs_op op); // does it change the share?
+
+// For backends. Is the call fit to be sent? -EINVAL for a name that is empty, ".", ".." or holds '/', or a handle,
+// target or buffer that is missing or too long; -ENAMETOOLONG above NFS_NAME_MAX.
+int nfs_call_check(const struct nfs_call *call) must_check;
+void nfs_call_reset(struct nfs_call *call); // clears the out members, before it is sent
