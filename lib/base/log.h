@@ -17,7 +17,10 @@ struct log_field {
     const char *text; // NULL: the number counts
     int64_t number;
 };
-#define LOG_S(k, v) ((struct log_field){.key = (k), .text = (v) ? (v) : ""})
+static inline struct log_field log_text(const char *key, const char *text) {
+    return (struct log_field){.key = key, .text = text ? text : ""};
+}
+#define LOG_S(k, v) log_text((k), (v))
 #define LOG_I(k, v) ((struct log_field){.key = (k), .number = (int64_t)(v)})
 
 // `component` (static storage) names the process in every line.
