@@ -15,17 +15,17 @@
 struct tree_walk;
 struct tree_dir {
     struct tree_walk *walk;
-    struct tree_dir *parent;                   // NULL: the root
-    struct tree_dir *older, *newer;            // all open directories
-    struct tree_dir *busy_older, *busy_newer;  // those that still have entries to give
+    struct tree_dir *parent;                  // NULL: the root
+    struct tree_dir *older, *newer;           // all open directories
+    struct tree_dir *busy_older, *busy_newer; // those that still have entries to give
     bool busy, reading, page_eof, ended;
     struct nfs_fh fh;
-    char *name;                                // in the parent; "" for the root
+    char *name; // in the parent; "" for the root
     struct nfs_dirent *page;
     size_t count, next;
     uint64_t cookie;
     uint8_t verifier[8];
-    size_t pending;                            // entries begun and not left
+    size_t pending; // entries begun and not left
     unsigned restarts;
 };
 
