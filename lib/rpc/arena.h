@@ -5,7 +5,7 @@
 //          stops a small message from becoming a large tree, and replies need no destructor.
 // Owns:    every piece, until arena_done.
 // Threads: one at a time.
-// Fails:   NULL when out of memory or beyond the limit; `exhausted` tells the latter.
+// Fails:   NULL when out of memory or beyond the limit; `failed` and `exhausted` tell which.
 #pragma once
 
 #include <protobuf-c/protobuf-c.h>
@@ -18,7 +18,8 @@ struct arena_block;
 struct arena {
     struct arena_block *blocks; // the newest first
     size_t used, limit;         // bytes handed out, and how many may be
-    bool exhausted;
+    bool exhausted;             // the limit was met
+    bool failed;                // the system had no memory
 };
 
 void arena_init(struct arena *arena, size_t limit);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A gRPC server on a unix socket: one table row per RPC, everything common in one path.
 //
-// Why:     unpacking, required fields, locks, deadlines, logging, metrics and codes are the same for every RPC. A handler
+// Why:     unpacking, required fields, locks, deadlines, logging, metrics and codes are the same for every RPC. A
+// handler
 //          sees a checked request and a reply to fill.
 // Owns:    borrows the table and what handlers point to; both must outlive the server. Requests and replies live in the
 //          call's arena until the reply was sent.
@@ -49,14 +50,14 @@ struct rpc_method {
     const ProtobufCMessageDescriptor *request, *response;
     rpc_handler handle;
     const char *required[RPC_REQUIRED_MAX + 1]; // fields that must not be empty, in order; NULL-terminated
-    const char *lock;                           // text field whose value is locked while the handler runs, or NULL
-    const char *object;                         // text field that names the object in the log, or NULL
-    unsigned deadline_s;                        // when the client gives none; 0: the server's
-    bool quick;                                 // answers from memory; its success is logged at debug
+    const char *object;                         // text field that names the object of the call in the log, or NULL
+    const char *lock;    // kind of `object`: what is locked is this with the field's value; NULL: runs without a lock
+    unsigned deadline_s; // when the client gives none; 0: the server's
+    bool quick;          // answers from memory; its success is logged at debug
 };
 
 struct rpc_server_options {
-    const char *socket; // path, with or without "unix://"
+    const char *socket;                      // path, with or without "unix://"
     const struct rpc_method *const *methods; // NULL-terminated
     void *self;
     enum rpc_code (*code_of)(int error); // of a handler's -errno
