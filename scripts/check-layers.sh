@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Proves the layer law of ARCHITECTURE.md from the #include lines alone:
+#   - lib/base uses nothing of ours; another lib/* uses lib/base and itself; csi uses lib/* and proto; a process (controller,
+#     node-plugin, cli) uses csi, lib/* and itself; no folder uses a sibling; product code never uses tests/
+#   - the header of a third-party library is included in exactly one folder
+#   - every include of ours is written from the root of the repository and exists
+#   - every program's main.c has its folder to itself: no other folder includes a header of a process
+#
+# usage: scripts/check-layers.sh [ROOT]     (ROOT: another tree to check, for the check's own test)
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+case ${1:-} in
+-h | --help)
+    show_help
+    exit 0
+    ;;
+esac
+cd "${1:-$ROOT}"
+problems=0
+
+complain() {
+    say "$*"
+    problems=$((problems + 1))
+}
+
+# layer_of PATH: the folder that the law speaks of.
+layer_of() {
+    case $1 in
+    lib/*/*) cut -d/ -f1-2 <<<"$1" ;;
+    node-plugin/cachefs/*) say node-plugin/cachefs ;;
+    */*) say "${1%%/*}" ;;
+    *) say . ;;
+    esac
+}
+
+# may_use FROM TO: one row of the law a layer.
+may_use() {
+    [ "$1" != "$2" ] || return 0
+    case "$1 $2" in
+    "lib/base "*) return 1 ;;
+    "lib/"*" lib/base") return 0 ;;
+    "lib/"*) return 1 ;;
+    "proto "*) return 1 ;;
+    "csi lib/"* | "csi proto") return 0 ;;
+    "csi "*) return 1 ;;
+    "node-plugin node-plugin/cachefs") return 1 ;; # another process
+    "controller lib/"* | "node-plugin lib/"* | "node-plugin/cachefs lib/"* | "cli lib/"*) return 0 ;;
+    "controller csi" | "node-plugin csi" | "cli csi") return 0 ;;
+    "cli proto" | "bench lib/"* | "bench proto" | "bench csi") return 0 ;;
+    "tests "*) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
+# library_of HEADER: the third-party library a system header belongs to; nothing for libc and the kernel.
+library_of() {
+    case $1 in
+    grpc/*) say grpc ;;
+    nfsc/*) say libnfs ;;
+    libmount/*) say libmount ;;
+    fuse*) say libfuse ;;
+    protobuf-c/*) say protobuf-c ;;
+    jansson*) say jansson ;;
+    nettle/*) say nettle ;;
+    microhttpd*) say libmicrohttpd ;;
+    curl/*) say libcurl ;;
+    sqlite3*) say sqlite ;;
+    cmocka*) say cmocka ;;
+    esac
+}
+
+declare -A library_folder=()
+sources=0
+while IFS= read -r file; do
+    sources=$((sources + 1))
+    from=$(layer_of "$file")
+    while IFS=: read -r line include; do
+        name=$(sed -E 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]([^>"]+)[>"].*/\1/' <<<"$include")
+        if [[ $include == *'"'* ]]; then
+            if [ ! -e "$name" ]; then
+                complain "$file:$line: \"$name\" is not written from the root, or does not exist"
+                continue
+            fi
+            to=$(layer_of "$name")
+            may_use "$from" "$to" || complain "$file:$line: $from may not use $to (\"$name\")"
+            continue
+        fi
+        if [[ $name == *.pb-c.h ]]; then # generated from proto/
+            may_use "$from" proto || complain "$file:$line: $from may not use the messages (<$name>)"
+            continue
+        fi
+        library=$(library_of "$name")
+        if [ -z "$library" ] || [ "$from" = tests ]; then
+            continue
+        fi
+        : "${library_folder[$library]:=$from}"
+        [ "${library_folder[$library]}" = "$from" ] ||
+            complain "$file:$line: <$name> of $library is included in $from and in ${library_folder[$library]}"
+    done < <(grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]' "$file" || true)
+done < <(find lib csi controller node-plugin cli tests bench -name '*.[ch]' 2>/dev/null | sort)
+[ "$sources" -gt 0 ] || die "no sources below $(pwd)"
+[ "$problems" = 0 ] || die "$problems includes break the layer law"
+say "$sources files keep the layer law; third-party headers: $(for library in "${!library_folder[@]}"; do
+    printf '%s in %s; ' "$library" "${library_folder[$library]}"
+done | sed 's/; $//')"
