@@ -97,7 +97,7 @@ void nfs_call_reset(struct nfs_call *call) {
     call->text = NULL;
     call->entries = NULL;
     call->entry_count = 0;
-    call->priv = NULL;
+    call->priv = call->link = NULL;
 }
 
 struct waiter {

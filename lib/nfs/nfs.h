@@ -126,7 +126,7 @@ struct nfs_call {
     struct nfs_dirent *entries; // one malloc'd block, the caller's
     size_t entry_count;
     struct nfs_fsstat fsstat;
-    void *priv; // the backend's
+    void *priv, *link; // the backend's
 };
 
 struct nfs_info {

@@ -84,6 +84,7 @@ NFS_CORE_PARAM {
     Enable_NLM = false;
     Enable_RQUOTA = false;
     Enable_UDP = false;
+    mount_path_pseudo = true;
 }
 NFSV4 {
     Graceless = true;

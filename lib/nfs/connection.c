@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connection's thread: the submit queue, the timers, and what becomes of a call.
+#include "lib/nfs/connection.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+
+#define SOFT_TIMEOUT_NS (60 * NS_PER_S)
+#define DELAY_FIRST_NS (100 * NS_PER_MS)
+#define DELAY_MAX_NS (5 * NS_PER_S)
+
+struct cancel {
+    struct nfs_call *call;
+    struct cancel *next;
+    bool processed;
+};
+
+static void queue_append(struct conn_queue *q, struct req *req) {
+    req->prev = q->last;
+    req->next = NULL;
+    *(q->last ? &q->last->next : &q->first) = req;
+    q->last = req;
+}
+
+static void queue_remove(struct conn_queue *q, struct req *req) {
+    *(req->prev ? &req->prev->next : &q->first) = req->next;
+    *(req->next ? &req->next->prev : &q->last) = req->prev;
+    req->prev = req->next = NULL;
+}
+
+struct req *conn_find(struct conn *conn, uint32_t xid) {
+    struct req *req = conn->buckets[xid % CONN_BUCKETS];
+    while (req && req->xid != xid)
+        req = req->hash_next;
+    return req;
+}
+
+static void set_timer(struct conn *conn, int64_t when) {
+    if (when < conn->next_timer_ns)
+        conn->next_timer_ns = when;
+}
+
+// Takes the request off the wire: its reply will find nobody.
+static void deactivate(struct req *req) {
+    struct conn *conn = req->conn;
+    struct req **at = &conn->buckets[req->xid % CONN_BUCKETS];
+    while (*at && *at != req)
+        at = &(*at)->hash_next;
+    if (!*at)
+        return;
+    *at = req->hash_next;
+    // Part of it was sent and the rest may never be: the server must not see the two halves of different calls.
+    if (conn->next_send == req && conn->sent > 0)
+        conn_lost(conn);
+    if (conn->next_send == req)
+        conn->next_send = req->next;
+    if (conn->in.data_req == req)
+        conn->in.data_req = NULL;
+    if (req->call->op == NFS_READ)
+        conn->reads--;
+    queue_remove(&conn->active, req);
+    free(take_ptr(req->msg));
+}
+
+static void wait_in_line(struct req *req, int64_t retry_ns) {
+    req->retry_ns = retry_ns;
+    queue_append(&req->conn->waiting, req);
+    set_timer(req->conn, retry_ns);
+}
+
+void conn_finish(struct req *req, int result) {
+    struct conn *conn = req->conn;
+    struct nfs_call *call = req->call;
+    deactivate(req);
+    free(req);
+    (void)atomic_fetch_sub_explicit(&conn->in_flight, 1, memory_order_relaxed);
+    call->result = result;
+    call->done(call);
+}
+
+void conn_delay(struct req *req) {
+    deactivate(req);
+    req->delay_ns = req->delay_ns == 0 ? DELAY_FIRST_NS : req->delay_ns * 2;
+    if (req->delay_ns > DELAY_MAX_NS)
+        req->delay_ns = DELAY_MAX_NS;
+    wait_in_line(req, clock_monotonic(&clock_system) + req->delay_ns);
+}
+
+void conn_release(struct conn *conn) {
+    for (struct req *req = conn->waiting.first; req; req = req->next)
+        if (req->parked)
+            req->retry_ns = 0;
+    conn->next_timer_ns = 0;
+}
+
+static int encode(struct conn *conn, struct req *req) {
+    struct xdr_out out = {.buf = conn->scratch, .cap = RPC_CALL_MAX};
+    struct rpc_target target = {100003, conn->protocol->version, conn->protocol->procedure(req)};
+    const struct nfs_cred *cred = conn->protocol->cred(req);
+    if (!cred)
+        cred = req->call->cred ? req->call->cred : conn->default_cred;
+    rpc_put_call(&out, conn->next_xid, &target, cred);
+    req->tail = NULL;
+    req->tail_len = 0;
+    int r = conn->protocol->encode(req, &out);
+    if (r < 0)
+        return r;
+    rpc_finish_call(&out, ((size_t)req->tail_len + 3) & ~(size_t)3);
+    if (out.full)
+        return -EMSGSIZE;
+    req->msg = mem_alloc(out.len);
+    if (!req->msg)
+        return -ENOMEM;
+    memcpy(req->msg, out.buf, out.len);
+    req->msg_len = out.len;
+    return 0;
+}
+
+void conn_start(struct conn *conn, struct req *req) {
+    int r = encode(conn, req);
+    req->parked = r == -EBUSY;
+    if (req->parked) {
+        wait_in_line(req, DEADLINE_NONE);
+        return;
+    }
+    if (r < 0) {
+        conn_finish(req, r);
+        return;
+    }
+    req->xid = conn->next_xid++;
+    req->hash_next = conn->buckets[req->xid % CONN_BUCKETS];
+    conn->buckets[req->xid % CONN_BUCKETS] = req;
+    queue_append(&conn->active, req);
+    if (!conn->next_send)
+        conn->next_send = req;
+    if (req->call->op == NFS_READ)
+        conn->reads++;
+}
+
+static void settle(struct req *req, int result) {
+    if (result == -EAGAIN) {
+        conn_delay(req);
+    } else if (result == PROTOCOL_NEXT) {
+        deactivate(req);
+        conn_start(req->conn, req);
+    } else {
+        conn_finish(req, result);
+    }
+}
+
+void conn_answered(struct req *req, struct xdr_in *in) {
+    int r = rpc_get_reply(in);
+    settle(req, r < 0 ? r : req->conn->protocol->decode(req, in));
+}
+
+void conn_read_done(struct req *req, int result) {
+    settle(req, result);
+}
+
+static void begin(struct conn *conn, struct nfs_call *call) {
+    struct req *req = mem_zalloc(sizeof *req);
+    if (!req) {
+        (void)atomic_fetch_sub_explicit(&conn->in_flight, 1, memory_order_relaxed);
+        call->result = -ENOMEM;
+        call->done(call);
+        return;
+    }
+    *req = (struct req){.call = call, .conn = conn, .deadline_ns = call->deadline_ns};
+    if (req->deadline_ns == 0 || req->deadline_ns == DEADLINE_NONE)
+        req->deadline_ns = conn->soft ? clock_monotonic(&clock_system) + SOFT_TIMEOUT_NS : DEADLINE_NONE;
+    set_timer(conn, req->deadline_ns);
+    int r = nfs_call_check(call);
+    if (r < 0)
+        conn_finish(req, r);
+    else
+        conn_start(conn, req);
+}
+
+static struct req *find_call(struct conn_queue *q, const struct nfs_call *call) {
+    struct req *req = q->first;
+    while (req && req->call != call)
+        req = req->next;
+    return req;
+}
+
+static void drop(struct req *req) {
+    struct conn *conn = req->conn;
+    if (req->msg)
+        deactivate(req);
+    else
+        queue_remove(&conn->waiting, req);
+    req->call->result = -ECANCELED;
+    (void)atomic_fetch_sub_explicit(&conn->in_flight, 1, memory_order_relaxed);
+    free(req);
+}
+
+static void cancel_one(struct conn *conn, const struct nfs_call *call) {
+    struct req *req = find_call(&conn->active, call);
+    if (!req)
+        req = find_call(&conn->waiting, call);
+    if (req)
+        drop(req);
+}
+
+// What the other threads asked for. False: the connection is to be closed.
+static bool take_orders(struct conn *conn) {
+    uint64_t ignored = 0;
+    while (read(conn->wake_fd, &ignored, sizeof ignored) < 0 && errno == EINTR)
+        ;
+    (void)pthread_mutex_lock(&conn->lock);
+    struct nfs_call *calls = take_ptr(conn->submitted);
+    conn->submitted_end = &conn->submitted;
+    struct cancel *cancels = take_ptr(conn->cancels);
+    bool open = !conn->closing;
+    (void)pthread_mutex_unlock(&conn->lock);
+    for (struct nfs_call *next; calls; calls = next) {
+        next = calls->link;
+        begin(conn, calls);
+    }
+    if (!cancels)
+        return open;
+    for (const struct cancel *c = cancels; c; c = c->next)
+        cancel_one(conn, c->call);
+    LOCK_SCOPE(&conn->lock);
+    for (struct cancel *c = cancels; c; c = c->next)
+        c->processed = true;
+    (void)pthread_cond_broadcast(&conn->cancelled);
+    return open;
+}
+
+static void run_waiting(struct conn *conn, int64_t now) {
+    struct conn_queue due = {0};
+    for (struct req *req = conn->waiting.first, *next; req; req = next) {
+        next = req->next;
+        if (req->deadline_ns > now && req->retry_ns > now)
+            continue;
+        queue_remove(&conn->waiting, req);
+        queue_append(&due, req);
+    }
+    for (struct req *req = due.first; req; req = due.first) {
+        queue_remove(&due, req);
+        if (req->deadline_ns <= now)
+            conn_finish(req, -ETIMEDOUT);
+        else
+            conn_start(conn, req);
+    }
+}
+
+static void expire(struct conn *conn, int64_t now) {
+    struct req *req = conn->active.first;
+    while (req) {
+        if (req->deadline_ns > now) {
+            req = req->next;
+            continue;
+        }
+        conn_finish(req, -ETIMEDOUT); // `done` may have changed the queue
+        req = conn->active.first;
+    }
+}
+
+static void run_timers(struct conn *conn) {
+    int64_t now = clock_monotonic(&clock_system);
+    if (now < conn->next_timer_ns)
+        return;
+    conn->next_timer_ns = DEADLINE_NONE;
+    expire(conn, now);
+    run_waiting(conn, now);
+    for (const struct req *req = conn->active.first; req; req = req->next)
+        set_timer(conn, req->deadline_ns);
+    for (const struct req *req = conn->waiting.first; req; req = req->next) {
+        set_timer(conn, req->deadline_ns);
+        set_timer(conn, req->retry_ns);
+    }
+}
+
+static int poll_timeout(const struct conn *conn) {
+    int64_t when = conn->next_timer_ns;
+    if (conn->fd < 0 && conn->active.first && conn->retry_at_ns < when)
+        when = conn->retry_at_ns;
+    if (conn->fd >= 0 && !conn->connected && conn->connect_by_ns < when)
+        when = conn->connect_by_ns;
+    if (when == DEADLINE_NONE)
+        return -1;
+    int64_t left = when - clock_monotonic(&clock_system);
+    return left <= 0 ? 0 : left > 60 * NS_PER_S ? 60 * 1000 : (int)((left + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static void serve_socket(struct conn *conn, short events) {
+    int r = 0;
+    if (!conn->connected)
+        r = events ? conn_connected(conn) : 0;
+    else if (events & (POLLIN | POLLERR | POLLHUP))
+        r = conn_receive(conn);
+    if (r == 0 && conn->connected && conn->next_send)
+        r = conn_send(conn);
+    if (r < 0)
+        conn_lost(conn);
+}
+
+static void keep_connected(struct conn *conn) {
+    int64_t now = clock_monotonic(&clock_system);
+    if (conn->fd >= 0 && !conn->connected && now >= conn->connect_by_ns)
+        conn_lost(conn);
+    if (conn->fd < 0 && conn->active.first && now >= conn->retry_at_ns)
+        conn_reconnect(conn, now);
+}
+
+static void *conn_main(void *arg) {
+    struct conn *conn = arg;
+    struct pollfd fds[2] = {{.fd = conn->wake_fd, .events = POLLIN}, {0}};
+    unsigned polled = 0;
+    while (take_orders(conn)) {
+        run_timers(conn);
+        keep_connected(conn);
+        serve_socket(conn, conn->generation == polled ? fds[1].revents : 0);
+        polled = conn->generation;
+        bool writing = conn->fd >= 0 && (!conn->connected || conn->next_send);
+        fds[1] = (struct pollfd){.fd = conn->fd, .events = (short)(POLLIN | (writing ? POLLOUT : 0))};
+        if (poll(fds, 2, poll_timeout(conn)) < 0)
+            fds[0].revents = fds[1].revents = 0;
+    }
+    conn_lost(conn);
+    for (;;) { // `done` may submit further calls: those end here too
+        while (conn->active.first || conn->waiting.first) {
+            struct req *req = conn->active.first ? conn->active.first : conn->waiting.first;
+            if (!req->msg)
+                queue_remove(&conn->waiting, req);
+            conn_finish(req, -ECANCELED);
+        }
+        {
+            LOCK_SCOPE(&conn->lock);
+            conn->ended = !conn->submitted && !conn->cancels;
+        }
+        if (conn->ended)
+            return NULL;
+        (void)take_orders(conn);
+    }
+}
+
+static void wake(struct conn *conn) {
+    const uint64_t one = 1;
+    while (write(conn->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+void conn_submit(struct conn *conn, struct nfs_call *call) {
+    {
+        LOCK_SCOPE(&conn->lock);
+        if (!conn->ended) {
+            bool first = !conn->submitted;
+            call->link = NULL;
+            *conn->submitted_end = call;
+            conn->submitted_end = (struct nfs_call **)&call->link;
+            (void)atomic_fetch_add_explicit(&conn->in_flight, 1, memory_order_relaxed);
+            if (first)
+                wake(conn);
+            return;
+        }
+    }
+    call->result = -ECANCELED;
+    call->done(call);
+}
+
+void conn_cancel(struct conn *conn, struct nfs_call *call) {
+    if (pthread_equal(pthread_self(), conn->thread)) {
+        (void)take_orders(conn);
+        cancel_one(conn, call);
+        return;
+    }
+    struct cancel cancel = {.call = call};
+    LOCK_SCOPE(&conn->lock);
+    if (conn->ended)
+        return;
+    cancel.next = conn->cancels;
+    conn->cancels = &cancel;
+    wake(conn);
+    while (!cancel.processed)
+        (void)pthread_cond_wait(&conn->cancelled, &conn->lock);
+}
+
+int conn_open(struct conn *conn, const struct protocol *protocol, const struct sockaddr_storage *address,
+              const struct nfs_cred *default_cred, bool soft) {
+    conn->protocol = protocol;
+    conn->address = *address;
+    conn->default_cred = default_cred;
+    conn->soft = soft;
+    conn->fd = -1;
+    conn->next_timer_ns = DEADLINE_NONE;
+    conn->submitted_end = &conn->submitted;
+    clock_random(&clock_system, &conn->next_xid, sizeof conn->next_xid);
+    (void)pthread_mutex_init(&conn->lock, NULL);
+    (void)pthread_cond_init(&conn->cancelled, NULL);
+    conn->scratch = mem_alloc(RPC_CALL_MAX);
+    conn->wake_fd = conn->scratch ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    int r = !conn->scratch      ? -ENOMEM
+            : conn->wake_fd < 0 ? -errno
+                                : -pthread_create(&conn->thread, NULL, conn_main, conn);
+    if (r == 0) {
+        (void)pthread_setname_np(conn->thread, "nfs");
+        return 0;
+    }
+    if (conn->wake_fd >= 0)
+        (void)close(conn->wake_fd);
+    free(take_ptr(conn->scratch));
+    return r;
+}
+
+void conn_stop(struct conn *conn) {
+    (void)pthread_mutex_lock(&conn->lock);
+    conn->closing = true;
+    wake(conn);
+    (void)pthread_mutex_unlock(&conn->lock);
+    (void)pthread_join(conn->thread, NULL);
+}
+
+void conn_free(struct conn *conn) {
+    (void)close(conn->wake_fd);
+    free(conn->in.buf);
+    free(conn->scratch);
+    (void)pthread_cond_destroy(&conn->cancelled);
+    (void)pthread_mutex_destroy(&conn->lock);
+}
