@@ -5,7 +5,8 @@
 //          tables and knows neither. csi/ never includes a class.
 // Owns:    requests borrow everything; results are filled for the caller and released by the *_done functions here.
 // Threads: every function may run on several threads at once, but never twice for one volume id or name: the generic
-//          RPC path holds the per-volume lock (a second call is answered ABORTED there).
+//          RPC path holds the per-volume lock (a second call is answered ABORTED there). Functions that only read (get,
+//          list, capacity, supports, group_get, info, stats) are not locked and may run beside any other.
 // Fails:   -errno with a message in `err` that names the object and the remedy; csi/status.h maps it to a gRPC code:
 //          -EINVAL INVALID_ARGUMENT, -ENOENT NOT_FOUND, -EEXIST ALREADY_EXISTS, -EAGAIN/-EINPROGRESS ABORTED,
 //          -ENOSPC/-EDQUOT/-EMFILE RESOURCE_EXHAUSTED, -ERANGE OUT_OF_RANGE, -EBUSY/-ENOTEMPTY FAILED_PRECONDITION,

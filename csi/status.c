@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "csi/status.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "lib/base/cleanup.h"
+
+static const struct {
+    int error;
+    enum rpc_code code;
+} table[] = {
+    {0, RPC_OK},
+    {EINVAL, RPC_INVALID_ARGUMENT},
+    {ENAMETOOLONG, RPC_INVALID_ARGUMENT},
+    {ENOENT, RPC_NOT_FOUND},
+    {EEXIST, RPC_ALREADY_EXISTS},
+    {EAGAIN, RPC_ABORTED},
+    {EINPROGRESS, RPC_ABORTED},
+    {EALREADY, RPC_ABORTED},
+    {ENOSPC, RPC_RESOURCE_EXHAUSTED},
+    {EDQUOT, RPC_RESOURCE_EXHAUSTED},
+    {EMFILE, RPC_RESOURCE_EXHAUSTED},
+    {ENFILE, RPC_RESOURCE_EXHAUSTED},
+    {ENOMEM, RPC_RESOURCE_EXHAUSTED},
+    {ERANGE, RPC_OUT_OF_RANGE},
+    {EBUSY, RPC_FAILED_PRECONDITION},
+    {ENOTEMPTY, RPC_FAILED_PRECONDITION},
+    {EROFS, RPC_FAILED_PRECONDITION},
+    {EACCES, RPC_PERMISSION_DENIED},
+    {EPERM, RPC_PERMISSION_DENIED},
+    {ETIMEDOUT, RPC_DEADLINE_EXCEEDED},
+    {ECANCELED, RPC_CANCELLED},
+    {EHOSTUNREACH, RPC_UNAVAILABLE},
+    {EHOSTDOWN, RPC_UNAVAILABLE},
+    {ENETUNREACH, RPC_UNAVAILABLE},
+    {ENETDOWN, RPC_UNAVAILABLE},
+    {ECONNREFUSED, RPC_UNAVAILABLE},
+    {ECONNRESET, RPC_UNAVAILABLE},
+    {ECONNABORTED, RPC_UNAVAILABLE},
+    {ENOTCONN, RPC_UNAVAILABLE},
+    {EPIPE, RPC_UNAVAILABLE},
+    {ESHUTDOWN, RPC_UNAVAILABLE},
+    {EOPNOTSUPP, RPC_UNIMPLEMENTED},
+    {ENOSYS, RPC_UNIMPLEMENTED},
+    {EBADMSG, RPC_DATA_LOSS},
+};
+
+enum rpc_code csi_code_of(int error) {
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        if (table[i].error == -error)
+            return table[i].code;
+    return RPC_INTERNAL;
+}
