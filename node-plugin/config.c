@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node-plugin/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/fields.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+
+static const char *const modes[] = {"auto", "kernel", "fuse", NULL};
+static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
+static const char *const formats[] = {"auto", "json", "text", NULL};
+
+static int check_path(const char *value, struct err *err) {
+    return value[0] == '/' ? 0 : err_set(err, -EINVAL, "path '%.120s' must be absolute", value);
+}
+
+#define AT(member) offsetof(struct config, member)
+static const struct field rows[] = {
+    {"socket", FIELD_TEXT, AT(socket), "/run/stowage/node.sock", "PATH", "unix socket on which CSI is served"},
+    {"node-id", FIELD_TEXT, AT(node_id), NULL, "NAME", "name of this node for the controller (default the host name)",
+     .max = CSI_ID_MAX},
+    {"max-volumes", FIELD_U32, AT(max_volumes), "0", "N",
+     "volumes that may be used on this node at once, 0 for no limit", .max = 1000000},
+    {"state-dir", FIELD_TEXT, AT(state_dir), "/var/lib/stowage/node", "DIR",
+     "where it is kept which volumes are staged", .check = check_path},
+    {"cachefs", FIELD_TEXT, AT(cachefs), NULL, "PATH", "the stowage-cachefs program (default beside this one)",
+     .check = check_path},
+    {"mount-mode", FIELD_CHOICE, AT(mount_mode), "auto", "MODE", "how volumes are mounted that leave it open",
+     .choices = modes},
+    {"http", FIELD_TEXT, AT(http), "", "HOST:PORT", "address of /healthz and /metrics, empty for none"},
+    {"threads", FIELD_U32, AT(threads), "16", "N", "requests served at once", .min = 1, .max = 256},
+    {"log-level", FIELD_CHOICE, AT(log_level), "info", "LEVEL", "least important lines that are logged",
+     .choices = levels},
+    {"log-format", FIELD_CHOICE, AT(log_format), "auto", "FORMAT", "auto is text on a terminal and JSON elsewhere",
+     .choices = formats},
+};
+static const struct fields fields = {rows, ARRAY_SIZE(rows), "flag", true};
+
+static void find_defaults(struct config *config) {
+    if (gethostname(config->default_node_id, sizeof config->default_node_id - 1) < 0)
+        config->default_node_id[0] = '\0';
+    ssize_t n = readlink("/proc/self/exe", config->default_cachefs, sizeof config->default_cachefs - 32);
+    config->default_cachefs[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(config->default_cachefs, '/');
+    (void)strcpy(slash ? slash + 1 : config->default_cachefs, "stowage-cachefs");
+}
+
+static void print_help(void) {
+    (void)printf("stowage-node %s: mounts Stowage's volumes on this node (CSI node service of %s)\n\n"
+                 "Usage: stowage-node [--flag VALUE]...\n\n",
+                 STOWAGE_VERSION, "csi.stowage.dev");
+    fields_print_help(&fields);
+    (void)printf("\nEach flag can also be set by an environment variable: --state-dir by STOWAGE_STATE_DIR.\n");
+}
+
+int config_read(struct config *ret, int argc, char **argv, struct err *err) {
+    *ret = (struct config){0};
+    find_defaults(ret);
+    int next = 0;
+    int r = fields_defaults(&fields, ret, err);
+    if (r == 0)
+        r = fields_parse_args(&fields, ret, argc, argv, &next, err);
+    if (r == -ECANCELED)
+        print_help();
+    if (r < 0)
+        return r;
+    if (next < argc)
+        return err_set(err, -EINVAL, "'%.60s' is no flag; see --help", argv[next]);
+    if (str_empty(config_node_id(ret)))
+        return err_set(err, -EINVAL, "this host has no name; give --node-id");
+    return fields_required(&fields, ret, err);
+}
+
+void config_done(struct config *config) {
+    fields_done(&fields, config);
+}
+
+const char *config_node_id(const struct config *config) {
+    return str_empty(config->node_id) ? config->default_node_id : config->node_id;
+}
+
+const char *config_cachefs(const struct config *config) {
+    return str_empty(config->cachefs) ? config->default_cachefs : config->cachefs;
+}
+
+const char *config_log_level(const struct config *config) {
+    return levels[config->log_level];
+}
+
+const char *config_log_format(const struct config *config) {
+    return formats[config->log_format];
+}

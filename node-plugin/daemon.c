@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node-plugin/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/str.h"
+
+#define ARGS_MAX 40
+#define KILL_WAIT_NS (500 * NS_PER_MS)
+#define DEFAULT_CONNECTIONS 4
+
+// The command line; numbers live in `numbers`.
+struct command {
+    const char *args[ARGS_MAX];
+    size_t count;
+    char numbers[4][16];
+    size_t number_count;
+};
+
+static void add(struct command *command, const char *flag, const char *value) {
+    if (command->count + 3 > ARGS_MAX || str_empty(value))
+        return;
+    command->args[command->count++] = flag;
+    command->args[command->count++] = value;
+}
+
+static void add_number(struct command *command, const char *flag, uint32_t value) {
+    if (value == 0)
+        return;
+    char *text = command->numbers[command->number_count++];
+    (void)snprintf(text, sizeof command->numbers[0], "%u", value);
+    add(command, flag, text);
+}
+
+static uint32_t first_of(uint32_t a, uint32_t b, uint32_t c) {
+    return a ? a : b ? b : c;
+}
+
+// What the mount options say goes before what the volume says.
+static void build(struct command *command, const struct mounter_options *options, const struct mount_request *request) {
+    const struct volume_source *source = request->source;
+    const struct mount_options *flags = request->options;
+    add(command, "--server", source->server);
+    add(command, "--share", source->share);
+    add(command, "--sub-dir", source->sub_dir);
+    add(command, "--mount-point", request->target);
+    add(command, "--fs-name", source->name);
+    add_number(command, "--nfs-port", first_of(flags->port, source->nfs_port, 0));
+    add_number(command, "--mount-port", first_of(flags->mount_port, source->mount_port, 0));
+    add_number(command, "--nfs-version", first_of(flags->version, source->nfs_version, 0));
+    add_number(command, "--connections", first_of(flags->connections, source->connections, DEFAULT_CONNECTIONS));
+    add(command, "--log-level", options->log_level);
+    add(command, "--log-format", options->log_format);
+    add(command, "--ready-fd", "3");
+    if (flags->read_only)
+        command->args[command->count++] = "--read-only";
+}
+
+// "ready" or "error <errno> <message>".
+static int parse_answer(char *line, struct err *err) {
+    line[strcspn(line, "\n")] = '\0';
+    if (str_eq(line, "ready"))
+        return 0;
+    int code = 0, at = 0;
+    if (sscanf(line, "error %d %n", &code, &at) == 1 && at > 0)
+        return err_set(err, code > 0 && code < 4096 ? -code : -EIO, "%s", line + at);
+    return err_set(err, -EIO, "stowage-cachefs ended before its mount was ready; see its log lines%s%.60s",
+                   line[0] ? "; it said: " : "", line);
+}
+
+static int wait_ready(int fd, int64_t deadline_ns, struct err *err) {
+    char line[512] = "";
+    size_t len = 0;
+    for (;;) {
+        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+        int n = poll(&poll_fd, 1, process_poll_ms(deadline_ns));
+        if (n == 0 && clock_monotonic(&clock_system) >= deadline_ns)
+            return err_set(err, -ETIMEDOUT, "stowage-cachefs was not ready in time; does the server answer?");
+        ssize_t got = n > 0 ? read(fd, line + len, sizeof line - 1 - len) : -1;
+        if (n > 0 && got <= 0)
+            return parse_answer(line, err);
+        len += got > 0 ? (size_t)got : 0;
+        line[len] = '\0';
+        if (strchr(line, '\n') || len == sizeof line - 1)
+            return parse_answer(line, err);
+    }
+}
+
+int daemon_start(const struct mounter_options *options, const struct mount_request *request, int64_t deadline_ns,
+                 struct process_id *ret, struct err *err) {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return err_set(err, -errno, "pipe: %s", err_name(errno));
+    int read_end cleanup_close = fds[0];
+    int write_end cleanup_close = fds[1];
+    struct command command = {0};
+    build(&command, options, request);
+    pid_t pid = 0;
+    int r = process_spawn(options->cachefs, command.args, write_end, &pid, err);
+    (void)close(take_fd(&write_end));
+    if (r < 0)
+        return r;
+    if (process_identify(pid, ret) < 0)
+        return err_set(err, -EIO, "stowage-cachefs ended at once; see its log lines");
+    r = wait_ready(read_end, deadline_ns, err);
+    if (r == 0)
+        return 0;
+    (void)!daemon_stop(ret, clock_monotonic(&clock_system), NULL);
+    return err_wrap(err, r, "FUSE mount of %s", request->source->name);
+}
+
+int daemon_stop(const struct process_id *daemon, int64_t deadline_ns, struct err *err) {
+    int pidfd cleanup_close = process_open(daemon);
+    if (pidfd < 0)
+        return 0;
+    int64_t now = clock_monotonic(&clock_system), left = deadline_ns > now ? deadline_ns - now : 0;
+    if (process_wait(pidfd, now + left / 2) == 0)
+        return 0;
+    (void)process_signal(pidfd, SIGTERM);
+    if (process_wait(pidfd, now + left) == 0)
+        return 0;
+    // Also frees whoever waits for this daemon inside the kernel: its requests end with ECONNABORTED.
+    (void)process_signal(pidfd, SIGKILL);
+    int r = process_wait(pidfd, clock_monotonic(&clock_system) + KILL_WAIT_NS);
+    return r < 0 ? err_set(err, r, "stowage-cachefs (process %ld) does not end", (long)daemon->pid) : 0;
+}

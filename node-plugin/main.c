@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// stowage-node: the CSI node service of the shared class. Configuration, objects in order, run, tear down in reverse.
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "csi/server.h"
+#include "csi/shared_volume.h"
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "lib/http/server.h"
+#include "lib/mount/child.h"
+#include "node-plugin/config.h"
+#include "node-plugin/metrics.h"
+#include "node-plugin/node.h"
+
+#define STOP_GRACE_MS 6000 // longer than any node call takes
+
+static int healthz(void *arg, struct str *body, const char **ret_type) {
+    (void)arg;
+    (void)ret_type;
+    (void)str_append(body, "ok\n");
+    return 200;
+}
+
+static const struct http_route routes[] = {{"/healthz", healthz, NULL}, {"/metrics", http_metrics, NULL}};
+
+// SIGTERM and SIGINT are blocked in every thread and waited for here.
+static void block_signals(sigset_t *ret) {
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigemptyset(ret);
+    (void)sigaddset(ret, SIGTERM);
+    (void)sigaddset(ret, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
+static void choose_mode(const struct config *config, struct mount_mode_probe *probe) {
+    mount_mode_probe(config_cachefs(config), probe);
+    enum mount_mode automatic = mount_mode_automatic(probe);
+    node_metrics_set_mode(automatic);
+    log_info("mount mode chosen", LOG_S("auto_is", mount_mode_name(automatic)), LOG_S("because", probe->why),
+             LOG_S("node_default", mount_mode_name((enum mount_mode)config->mount_mode)));
+}
+
+static int serve(const struct config *config, struct node *node, const sigset_t *signals, struct err *err) {
+    struct volume_class class = {.driver_name = SHARED_DRIVER_NAME, .node = &node_ops, .node_self = node};
+    struct csi_server_options options = {.socket = config->socket, .class = &class, .threads = config->threads};
+    struct http_server *http cleanup(http_server_freep) = NULL;
+    if (!str_empty(config->http)) {
+        int r = http_server_start(config->http, routes, ARRAY_SIZE(routes), &http, err);
+        if (r < 0)
+            return r;
+    }
+    struct csi_server *server = NULL;
+    int r = csi_server_start(&options, &server, err);
+    if (r < 0)
+        return r;
+    log_info("serving", LOG_S("socket", config->socket), LOG_S("node", config_node_id(config)));
+    int signal = 0;
+    (void)sigwait(signals, &signal);
+    log_info("stopping; mounts stay", LOG_I("signal", signal));
+    (void)csi_server_stop(server, STOP_GRACE_MS);
+    return 0;
+}
+
+static int run(const struct config *config, struct err *err) {
+    sigset_t signals;
+    block_signals(&signals);
+    struct mounter_options mounter_options = {config_cachefs(config), config_log_level(config),
+                                              config_log_format(config)};
+    struct node_options options = {
+        .node_id = config_node_id(config),
+        .max_volumes = config->max_volumes,
+        .mount_mode = (enum mount_mode)config->mount_mode,
+        .mounter = mounter_system(&mounter_options),
+        .state_dir = config->state_dir,
+    };
+    node_metrics_register();
+    choose_mode(config, &options.probe);
+    struct node *node cleanup(node_freep) = NULL;
+    int r = node_new(&options, &node, err);
+    return r < 0 ? r : serve(config, node, &signals, err);
+}
+
+int main(int argc, char **argv) {
+    if (child_is_wanted(argc, argv)) // a blocking call that this program makes in a process of its own
+        return child_main(argc, argv);
+    struct config config cleanup(config_done) = {0};
+    struct err err = ERR_NONE;
+    int r = config_read(&config, argc, argv, &err);
+    if (r == -ECANCELED)
+        return 0;
+    if (r < 0) {
+        (void)fprintf(stderr, "stowage-node: %s\n", err_text(&err));
+        return 2;
+    }
+    log_init("stowage-node", (enum log_level)config.log_level, (enum log_format)config.log_format);
+    r = run(&config, &err);
+    if (r < 0)
+        log_error("cannot run", LOG_S("reason", err_text(&err)));
+    return r < 0 ? 1 : 0;
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The node part of class shared: volumes staged and published on this machine.
+//
+// Why:     implements struct node_ops (csi/volume.h). One file a noun: stage.c, publish.c, unmount.c, stats.c, and
+//          repair.c for what others broke.
+// Owns:    its records (record.h) and the watch on its daemons; never the mounts themselves: those outlive it.
+// Threads: RPCs of one volume are kept apart by the caller (csi/); `lock` guards the map and everything in it that
+//          another volume's RPC, the watch or a metric reads. It is never held around a call that may block.
+// Fails:   see csi/volume.h. Whatever it waits for ends within NODE_LIMIT_NS.
+#pragma once
+
+#include "csi/volume.h"
+#include "lib/base/clock.h"
+#include "lib/base/strmap.h"
+#include "node-plugin/mount_mode.h"
+#include "node-plugin/mounter.h"
+#include "node-plugin/record.h"
+#include "node-plugin/store.h"
+#include "node-plugin/watch.h"
+
+#define NODE_LIMIT_NS (4 * NS_PER_S)     // of one RPC's waiting
+#define NODE_PLAIN_NS (1200 * NS_PER_MS) // of a plain umount, before the mount is detached
+#define NODE_UNDO_NS (500 * NS_PER_MS)   // of taking back what failed, on top of the limit
+
+struct node_options {
+    const char *node_id;
+    int64_t max_volumes;        // 0: no limit
+    enum mount_mode mount_mode; // of volumes that leave it open
+    struct mount_mode_probe probe;
+    struct mounter mounter;
+    const char *state_dir;
+};
+
+struct node {
+    const struct node_options *options;
+    struct store *store;
+    struct watch *watch;
+    pthread_mutex_t lock;
+    struct strmap volumes; // id → struct staged *
+};
+
+extern const struct node_ops node_ops; // self: struct node
+
+// Reads the state directory and takes up the mounts and daemons that are still there. Options are borrowed.
+int node_new(const struct node_options *options, struct node **ret, struct err *err) must_check;
+struct node *node_free(struct node *node); // leaves mounts and daemons alone
+DEFINE_CLEANUP(node)
+
+// ---- shared by the files of this folder ----
+
+int64_t node_deadline(const struct call_context *ctx); // the RPC's own or NODE_LIMIT_NS from now
+int node_table(struct node *node, struct mount_table **ret, struct err *err) must_check;
+struct staged *node_find(struct node *node, const char *id);                           // NULL: not staged
+int node_insert(struct node *node, struct staged *staged, struct err *err) must_check; // takes it on success
+void node_forget(struct node *node, const char *id);                                   // out of the map, and freed
+void node_count_mounts(struct node *node);
+// The other volume that is staged or published at this path: its id in `ret` (cut), or false.
+bool node_path_taken(struct node *node, const char *path, const char *id, char ret[CSI_ID_MAX + 1]);
+int node_watch(struct node *node, const struct staged *staged, struct err *err) must_check;
+
+// stage.c
+int node_stage(void *self, const struct call_context *ctx, const struct node_stage_request *request, struct err *err);
+int node_unstage(void *self, const struct call_context *ctx, const char *id, const char *staging_path, struct err *err);
+// Mounts `staged` at its staging path and starts to watch it.
+int node_mount_staged(struct node *node, struct staged *staged, int64_t deadline_ns, struct err *err) must_check;
+
+// publish.c
+int node_publish(void *self, const struct call_context *ctx, const struct node_publish_request *request,
+                 struct err *err);
+int node_unpublish(void *self, const struct call_context *ctx, const char *id, const char *target_path,
+                   struct err *err);
+
+// repair.c: is what the record says really mounted, with a living daemon?
+bool node_healthy(struct node *node, const struct staged *staged, const struct mount_table *table);
+// Detaches what is dead, mounts again, and binds the targets again that were mounted.
+int node_repair(struct node *node, struct staged *staged, int64_t deadline_ns, struct err *err) must_check;
+// At the start: daemons are watched again, what is gone is logged.
+int node_recover(struct node *node, struct err *err) must_check;
+
+// unmount.c: every layer at `path`, plainly, then detached, which is logged.
+int node_unmount(struct node *node, const char *id, const char *path, int64_t deadline_ns, struct err *err) must_check;
+void node_stop_daemon(struct node *node, struct staged *staged, int64_t deadline_ns);
+bool node_is_ours(const struct mount_entry *entry); // NFS, or our FUSE
+
+// stats.c
+int node_stats(void *self, const struct call_context *ctx, const char *id, const char *path, struct node_usage *ret,
+               struct err *err);
+int node_expand(void *self, const struct call_context *ctx, const char *id, const char *path, int64_t required_bytes,
+                int64_t limit_bytes, int64_t *ret_bytes, struct err *err);

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+// NodeStageVolume and NodeUnstageVolume: the volume's directory mounted at the staging path, and taken away again.
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "node-plugin/metrics.h"
+#include "node-plugin/node.h"
+#include "node-plugin/path.h"
+#include "node-plugin/steps.h"
+
+struct stage_work {
+    struct node *node;
+    struct staged *staged; // owned until it is in the node's map
+    int64_t deadline_ns;
+    bool adopt; // the mount is there already
+};
+
+static int64_t undo_deadline(void) {
+    return clock_monotonic(&clock_system) + NODE_UNDO_NS;
+}
+
+static int record(void *arg, struct err *err) {
+    struct stage_work *work = arg;
+    return store_save(work->node->store, work->staged, err);
+}
+static void unrecord(void *arg) {
+    struct stage_work *work = arg;
+    struct err err = ERR_NONE;
+    if (store_remove(work->node->store, work->staged->id, &err) < 0)
+        log_warning("record of a volume that could not be staged stays", LOG_S("reason", err.msg));
+}
+
+static int make_directory(void *arg, struct err *err) {
+    struct stage_work *work = arg;
+    bool created = false;
+    return path_make_directory(work->staged->staging_path, &created, err);
+}
+
+static int mount(void *arg, struct err *err) {
+    struct stage_work *work = arg;
+    return work->adopt ? 0 : node_mount_staged(work->node, work->staged, work->deadline_ns, err);
+}
+static void unmount(void *arg) {
+    struct stage_work *work = arg;
+    struct err err = ERR_NONE;
+    if (work->adopt)
+        return;
+    if (node_unmount(work->node, work->staged->id, work->staged->staging_path, undo_deadline(), &err) < 0)
+        log_warning("mount of a volume that could not be staged stays", LOG_S("reason", err.msg));
+    node_stop_daemon(work->node, work->staged, clock_monotonic(&clock_system));
+}
+
+// The record now names the daemon. From here on the volume is staged.
+static int remember(void *arg, struct err *err) {
+    struct stage_work *work = arg;
+    int r = store_save(work->node->store, work->staged, err);
+    if (r == 0)
+        r = node_insert(work->node, work->staged, err);
+    if (r < 0)
+        return r;
+    const struct staged *staged = take_ptr(work->staged);
+    // A daemon that ended just now is found here, as the map has it already.
+    if (node_watch(work->node, staged, NULL) < 0)
+        atomic_store(&((struct staged *)(uintptr_t)staged)->daemon_dead, true);
+    return 0;
+}
+
+static const struct step stage_steps[] = {
+    {"record", record, unrecord},
+    {"make directory", make_directory, NULL},
+    {"mount", mount, unmount},
+    {"remember", remember, NULL},
+};
+
+static int verify(struct node *node, const struct staged *staged, struct err *err) {
+    struct mount_table *table cleanup(mount_table_freep) = NULL;
+    int r = node_table(node, &table, err);
+    if (r < 0)
+        return r;
+    const struct mount_entry *entry = mount_table_find(table, staged->staging_path);
+    if (!entry || !node_is_ours(entry))
+        return err_set(err, -EIO, "%.160s is not mounted although the mount succeeded", staged->staging_path);
+    return 0;
+}
+
+int node_mount_staged(struct node *node, struct staged *staged, int64_t deadline_ns, struct err *err) {
+    struct volume_source source cleanup(volume_source_done) = {0};
+    struct mount_options options cleanup(mount_options_done) = {0};
+    struct string_map context = {staged->context, staged->context_count};
+    int r = volume_source_parse(&context, &source, err);
+    if (r == 0)
+        r = mount_options_parse((const char *const *)staged->flags, staged->flag_count, staged->mode, &options, err);
+    if (r < 0)
+        return r;
+    const struct mounter *mounter = &node->options->mounter;
+    struct mount_request request = {staged->mode, &source, &options, staged->staging_path};
+    struct process_id daemon = {0};
+    r = mounter->ops->mount(mounter->self, &request, deadline_ns, &daemon, err);
+    {
+        LOCK_SCOPE(&node->lock);
+        staged->daemon = daemon;
+        atomic_store(&staged->daemon_dead, false);
+    }
+    if (r == 0)
+        r = verify(node, staged, err);
+    if (r < 0)
+        node_metrics_count_failure(staged->mode, r == -ETIMEDOUT ? "timeout" : "mount");
+    return r;
+}
+
+// What the request asks for, checked as far as that needs nothing but the request.
+struct wish {
+    struct volume_source source;
+    enum mount_mode mode;
+    char *path;
+};
+static void wish_done(struct wish *wish) {
+    volume_source_done(&wish->source);
+    free(wish->path);
+}
+
+static int make_wish(struct node *node, const struct node_stage_request *request, const struct mount_table *table,
+                     struct wish *wish, struct err *err) {
+    if (request->capability.block)
+        return err_set(err, -EINVAL, "a shared volume is a file system; block access cannot be given, use mount");
+    int r = volume_source_parse(&request->context, &wish->source, err);
+    if (r == 0)
+        r = mount_mode_choose((enum mount_mode)wish->source.mount_mode, node->options->mount_mode,
+                              &node->options->probe, &wish->mode, err);
+    struct mount_options options cleanup(mount_options_done) = {0};
+    if (r == 0)
+        r = mount_options_parse(request->capability.mount_flags, request->capability.mount_flag_count, wish->mode,
+                                &options, err);
+    return r < 0 ? r : path_resolve(request->staging_path, table, &wish->path, err);
+}
+
+// The volume is in our records. *ret_done: nothing else is to be done.
+static int stage_again(struct node *node, struct staged *staged, const struct wish *wish,
+                       const struct volume_capability *capability, const struct mount_table *table, bool *ret_done,
+                       int64_t deadline_ns, struct err *err) {
+    const char *difference = NULL;
+    if (!str_eq(staged->staging_path, wish->path))
+        difference = "another staging path";
+    else if (!str_eq(staged->source, wish->source.name))
+        difference = "another server or directory";
+    else if (!staged_flags_equal(staged, capability->mount_flags, capability->mount_flag_count))
+        difference = "other mount options";
+    *ret_done = true;
+    if (!difference)
+        return node_healthy(node, staged, table) ? 0 : node_repair(node, staged, deadline_ns, err);
+    if (mount_table_find(table, staged->staging_path))
+        return err_set(err, -EEXIST, "volume is staged already with %s (at %.120s); unstage it first", difference,
+                       staged->staging_path);
+    *ret_done = false; // a record of before a reboot
+    int r = store_remove(node->store, staged->id, err);
+    if (r == 0)
+        node_forget(node, staged->id);
+    return r;
+}
+
+// A mount at the staging path that no record tells of.
+static int judge_unknown(struct node *node, const struct wish *wish, const char *id, const struct mount_table *table,
+                         bool *ret_adopt, int64_t deadline_ns, struct err *err) {
+    const struct mount_entry *entry = mount_table_find(table, wish->path);
+    *ret_adopt = false;
+    if (!entry)
+        return 0;
+    if (!node_is_ours(entry) || !str_eq(entry->source, wish->source.name))
+        return err_set(err, -EEXIST, "%.100s is a %s mount of '%.100s' already; umount it first", wish->path,
+                       entry->fs_type, entry->source);
+    bool fuse = str_eq(entry->fs_type, "fuse.stowage");
+    *ret_adopt = !fuse && wish->mode == MOUNT_MODE_KERNEL;
+    if (*ret_adopt)
+        return 0;
+    log_warning("staging path has a mount without a record; it is replaced, pods on it go on with the old one",
+                LOG_S("volume", id), LOG_S("path", wish->path));
+    return node_unmount(node, id, wish->path, deadline_ns, err);
+}
+
+static int make_staged(const struct wish *wish, const struct node_stage_request *request, struct staged **ret,
+                       struct err *err) {
+    struct staged *staged cleanup(staged_freep) = staged_new(request->volume_id, wish->path);
+    if (!staged || !(staged->source = mem_strdup(wish->source.name)) ||
+        staged_set_context(staged, &request->context) < 0 ||
+        staged_set_flags(staged, request->capability.mount_flags, request->capability.mount_flag_count) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    staged->mode = wish->mode;
+    *ret = take_ptr(staged);
+    return 0;
+}
+
+static int stage_new(struct node *node, const struct wish *wish, const struct node_stage_request *request,
+                     const struct mount_table *table, int64_t deadline_ns, struct err *err) {
+    struct stage_work work = {.node = node, .deadline_ns = deadline_ns};
+    int r = judge_unknown(node, wish, request->volume_id, table, &work.adopt, deadline_ns, err);
+    struct staged *staged cleanup(staged_freep) = NULL;
+    if (r == 0)
+        r = make_staged(wish, request, &staged, err);
+    if (r < 0)
+        return r;
+    work.staged = staged;
+    r = steps_run(stage_steps, ARRAY_SIZE(stage_steps), &work, err);
+    if (r < 0)
+        return r;
+    (void)take_ptr(staged); // the map's
+    log_info("volume staged", LOG_S("volume", request->volume_id), LOG_S("path", wish->path),
+             LOG_S("source", wish->source.name), LOG_S("mode", mount_mode_name(wish->mode)));
+    return 0;
+}
+
+int node_stage(void *self, const struct call_context *ctx, const struct node_stage_request *request, struct err *err) {
+    struct node *node = self;
+    int64_t deadline_ns = node_deadline(ctx);
+    struct mount_table *table cleanup(mount_table_freep) = NULL;
+    struct wish wish cleanup(wish_done) = {0};
+    int r = node_table(node, &table, err);
+    if (r == 0)
+        r = make_wish(node, request, table, &wish, err);
+    if (r < 0)
+        return r;
+    char other[CSI_ID_MAX + 1];
+    if (node_path_taken(node, wish.path, request->volume_id, other))
+        return err_set(err, -EEXIST, "%.100s belongs to the volume '%s'; unstage that first", wish.path, other);
+    struct staged *staged = node_find(node, request->volume_id);
+    bool done = false;
+    if (staged)
+        r = stage_again(node, staged, &wish, &request->capability, table, &done, deadline_ns, err);
+    if (r < 0 || done)
+        return r;
+    return stage_new(node, &wish, request, table, deadline_ns, err);
+}
+
+static int refuse_published(const struct staged *staged, const struct mount_table *table, struct err *err) {
+    for (size_t i = 0; i < staged->target_count; i++)
+        if (mount_table_find(table, staged->targets[i].path))
+            return err_set(err, -EBUSY, "volume is still published at %.160s; unpublish it first",
+                           staged->targets[i].path);
+    return 0;
+}
+
+static void set_leaving(struct node *node, struct staged *staged, bool leaving) {
+    LOCK_SCOPE(&node->lock);
+    staged->leaving = leaving;
+}
+
+static int unstage_known(struct node *node, struct staged *staged, const struct mount_table *table, int64_t deadline_ns,
+                         struct err *err) {
+    int r = refuse_published(staged, table, err);
+    if (r < 0)
+        return r;
+    set_leaving(node, staged, true);
+    r = node_unmount(node, staged->id, staged->staging_path, deadline_ns, err);
+    if (r == 0) {
+        int64_t limit = clock_monotonic(&clock_system) + NODE_PLAIN_NS;
+        node_stop_daemon(node, staged, deadline_ns < limit ? deadline_ns : limit);
+        r = store_remove(node->store, staged->id, err);
+    }
+    set_leaving(node, staged, false);
+    if (r < 0)
+        return r;
+    log_info("volume unstaged", LOG_S("volume", staged->id), LOG_S("path", staged->staging_path));
+    node_forget(node, staged->id);
+    return 0;
+}
+
+// Nothing is known of this volume at this path: what is mounted there is taken away if it is of our kind.
+static int unstage_unknown(struct node *node, const char *id, const char *path, const struct mount_table *table,
+                           int64_t deadline_ns, struct err *err) {
+    char other[CSI_ID_MAX + 1];
+    const struct mount_entry *entry = mount_table_find(table, path);
+    if (!entry || node_path_taken(node, path, id, other))
+        return 0;
+    if (!node_is_ours(entry))
+        return err_set(err, -EBUSY, "%.120s is a %s mount that stowage did not make; umount it", path, entry->fs_type);
+    return node_unmount(node, id, path, deadline_ns, err);
+}
+
+int node_unstage(void *self, const struct call_context *ctx, const char *id, const char *staging_path,
+                 struct err *err) {
+    struct node *node = self;
+    int64_t deadline_ns = node_deadline(ctx);
+    struct mount_table *table cleanup(mount_table_freep) = NULL;
+    char *path cleanup_free = NULL;
+    int r = node_table(node, &table, err);
+    if (r == 0)
+        r = path_resolve(staging_path, table, &path, err);
+    struct staged *staged = node_find(node, id);
+    if (r == -ENOENT) { // its parent directory is gone, so nothing is mounted there
+        path = mem_strdup(staging_path);
+        r = path ? 0 : err_set(err, -ENOMEM, "out of memory");
+    }
+    if (r < 0)
+        return r;
+    if (staged && str_eq(staged->staging_path, path))
+        return unstage_known(node, staged, table, deadline_ns, err);
+    return unstage_unknown(node, id, path, table, deadline_ns, err);
+}
