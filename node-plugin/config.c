@@ -18,7 +18,7 @@ static int check_path(const char *value, struct err *err) {
     return value[0] == '/' ? 0 : err_set(err, -EINVAL, "path '%.120s' must be absolute", value);
 }
 
-#define AT(member) offsetof(struct config, member)
+#define AT(member) offsetof(struct node_config, member)
 static const struct field rows[] = {
     {"socket", FIELD_TEXT, AT(socket), "/run/stowage/node.sock", "PATH", "unix socket on which CSI is served"},
     {"node-id", FIELD_TEXT, AT(node_id), NULL, "NAME", "name of this node for the controller (default the host name)",
@@ -40,7 +40,7 @@ static const struct field rows[] = {
 };
 static const struct fields fields = {rows, ARRAY_SIZE(rows), "flag", true};
 
-static void find_defaults(struct config *config) {
+static void find_defaults(struct node_config *config) {
     if (gethostname(config->default_node_id, sizeof config->default_node_id - 1) < 0)
         config->default_node_id[0] = '\0';
     ssize_t n = readlink("/proc/self/exe", config->default_cachefs, sizeof config->default_cachefs - 32);
@@ -57,8 +57,8 @@ static void print_help(void) {
     (void)printf("\nEach flag can also be set by an environment variable: --state-dir by STOWAGE_STATE_DIR.\n");
 }
 
-int config_read(struct config *ret, int argc, char **argv, struct err *err) {
-    *ret = (struct config){0};
+int node_config_read(struct node_config *ret, int argc, char **argv, struct err *err) {
+    *ret = (struct node_config){0};
     find_defaults(ret);
     int next = 0;
     int r = fields_defaults(&fields, ret, err);
@@ -70,27 +70,27 @@ int config_read(struct config *ret, int argc, char **argv, struct err *err) {
         return r;
     if (next < argc)
         return err_set(err, -EINVAL, "'%.60s' is no flag; see --help", argv[next]);
-    if (str_empty(config_node_id(ret)))
+    if (str_empty(node_config_node_id(ret)))
         return err_set(err, -EINVAL, "this host has no name; give --node-id");
     return fields_required(&fields, ret, err);
 }
 
-void config_done(struct config *config) {
+void node_config_done(struct node_config *config) {
     fields_done(&fields, config);
 }
 
-const char *config_node_id(const struct config *config) {
+const char *node_config_node_id(const struct node_config *config) {
     return str_empty(config->node_id) ? config->default_node_id : config->node_id;
 }
 
-const char *config_cachefs(const struct config *config) {
+const char *node_config_cachefs(const struct node_config *config) {
     return str_empty(config->cachefs) ? config->default_cachefs : config->cachefs;
 }
 
-const char *config_log_level(const struct config *config) {
+const char *node_config_log_level(const struct node_config *config) {
     return levels[config->log_level];
 }
 
-const char *config_log_format(const struct config *config) {
+const char *node_config_log_format(const struct node_config *config) {
     return formats[config->log_format];
 }

@@ -7,7 +7,7 @@
 #include "csi/volume.h"
 #include "lib/base/err.h"
 
-struct config {
+struct node_config {
     char *socket, *node_id, *state_dir, *cachefs, *http;
     uint32_t max_volumes, threads;
     int mount_mode; // enum mount_mode
@@ -17,9 +17,9 @@ struct config {
 };
 
 // -ECANCELED: help was asked for and printed.
-int config_read(struct config *ret, int argc, char **argv, struct err *err) must_check;
-void config_done(struct config *config);
-const char *config_node_id(const struct config *config);   // the host name unless given
-const char *config_cachefs(const struct config *config);   // beside this program unless given
-const char *config_log_level(const struct config *config); // as text, for daemons
-const char *config_log_format(const struct config *config);
+int node_config_read(struct node_config *ret, int argc, char **argv, struct err *err) must_check;
+void node_config_done(struct node_config *config);
+const char *node_config_node_id(const struct node_config *config);   // the host name unless given
+const char *node_config_cachefs(const struct node_config *config);   // beside this program unless given
+const char *node_config_log_level(const struct node_config *config); // as text, for daemons
+const char *node_config_log_format(const struct node_config *config);

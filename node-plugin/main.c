@@ -34,15 +34,15 @@ static void block_signals(sigset_t *ret) {
     (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
 }
 
-static void choose_mode(const struct config *config, struct mount_mode_probe *probe) {
-    mount_mode_probe(config_cachefs(config), probe);
+static void choose_mode(const struct node_config *config, struct mount_mode_probe *probe) {
+    mount_mode_probe(node_config_cachefs(config), probe);
     enum mount_mode automatic = mount_mode_automatic(probe);
     node_metrics_set_mode(automatic);
     log_info("mount mode chosen", LOG_S("auto_is", mount_mode_name(automatic)), LOG_S("because", probe->why),
              LOG_S("node_default", mount_mode_name((enum mount_mode)config->mount_mode)));
 }
 
-static int serve(const struct config *config, struct node *node, const sigset_t *signals, struct err *err) {
+static int serve(const struct node_config *config, struct node *node, const sigset_t *signals, struct err *err) {
     struct volume_class class = {.driver_name = SHARED_DRIVER_NAME, .node = &node_ops, .node_self = node};
     struct csi_server_options options = {.socket = config->socket, .class = &class, .threads = config->threads};
     struct http_server *http cleanup(http_server_freep) = NULL;
@@ -55,7 +55,7 @@ static int serve(const struct config *config, struct node *node, const sigset_t 
     int r = csi_server_start(&options, &server, err);
     if (r < 0)
         return r;
-    log_info("serving", LOG_S("socket", config->socket), LOG_S("node", config_node_id(config)));
+    log_info("serving", LOG_S("socket", config->socket), LOG_S("node", node_config_node_id(config)));
     int signal = 0;
     (void)sigwait(signals, &signal);
     log_info("stopping; mounts stay", LOG_I("signal", signal));
@@ -63,13 +63,13 @@ static int serve(const struct config *config, struct node *node, const sigset_t 
     return 0;
 }
 
-static int run(const struct config *config, struct err *err) {
+static int run(const struct node_config *config, struct err *err) {
     sigset_t signals;
     block_signals(&signals);
-    struct mounter_options mounter_options = {config_cachefs(config), config_log_level(config),
-                                              config_log_format(config)};
+    struct mounter_options mounter_options = {node_config_cachefs(config), node_config_log_level(config),
+                                              node_config_log_format(config)};
     struct node_options options = {
-        .node_id = config_node_id(config),
+        .node_id = node_config_node_id(config),
         .max_volumes = config->max_volumes,
         .mount_mode = (enum mount_mode)config->mount_mode,
         .mounter = mounter_system(&mounter_options),
@@ -85,9 +85,9 @@ static int run(const struct config *config, struct err *err) {
 int main(int argc, char **argv) {
     if (child_is_wanted(argc, argv)) // a blocking call that this program makes in a process of its own
         return child_main(argc, argv);
-    struct config config cleanup(config_done) = {0};
+    struct node_config config cleanup(node_config_done) = {0};
     struct err err = ERR_NONE;
-    int r = config_read(&config, argc, argv, &err);
+    int r = node_config_read(&config, argc, argv, &err);
     if (r == -ECANCELED)
         return 0;
     if (r < 0) {

@@ -97,7 +97,7 @@ int node_watch(struct node *node, const struct staged *staged, struct err *err) 
     int pidfd = node->options->mounter.ops->daemon_open(node->options->mounter.self, &staged->daemon);
     if (pidfd < 0)
         return err_set(err, pidfd, "the daemon of volume '%.128s' is gone; see its log lines", staged->id);
-    return watch_add(node->watch, staged->id, &staged->daemon, pidfd, err);
+    return daemon_watch_add(node->watch, staged->id, &staged->daemon, pidfd, err);
 }
 
 static int take_record(struct staged *staged, void *arg) {
@@ -113,11 +113,11 @@ int node_new(const struct node_options *options, struct node **ret, struct err *
         return err_set(err, -ENOMEM, "out of memory");
     node->options = options;
     (void)pthread_mutex_init(&node->lock, NULL);
-    int r = store_open(options->state_dir, &node->store, err);
+    int r = node_store_open(options->state_dir, &node->store, err);
     if (r == 0)
-        r = watch_new(daemon_ended, node, &node->watch, err);
+        r = daemon_watch_new(daemon_ended, node, &node->watch, err);
     if (r == 0)
-        r = store_load(node->store, take_record, node, err);
+        r = node_store_load(node->store, take_record, node, err);
     if (r == 0)
         r = node_recover(node, err);
     if (r < 0)
@@ -129,12 +129,12 @@ int node_new(const struct node_options *options, struct node **ret, struct err *
 struct node *node_free(struct node *node) {
     if (!node)
         return NULL;
-    node->watch = watch_free(node->watch);
+    node->watch = daemon_watch_free(node->watch);
     const struct strmap_slot *slot = NULL;
     for (size_t i = 0; (slot = strmap_next(&node->volumes, &i));)
         (void)staged_free(slot->value);
     strmap_done(&node->volumes);
-    node->store = store_free(node->store);
+    node->store = node_store_free(node->store);
     (void)pthread_mutex_destroy(&node->lock);
     free(node);
     return NULL;

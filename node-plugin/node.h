@@ -12,11 +12,11 @@
 #include "csi/volume.h"
 #include "lib/base/clock.h"
 #include "lib/base/strmap.h"
+#include "node-plugin/daemon_watch.h"
 #include "node-plugin/mount_mode.h"
 #include "node-plugin/mounter.h"
+#include "node-plugin/node_store.h"
 #include "node-plugin/record.h"
-#include "node-plugin/store.h"
-#include "node-plugin/watch.h"
 
 #define NODE_LIMIT_NS (4 * NS_PER_S)     // of one RPC's waiting
 #define NODE_PLAIN_NS (1200 * NS_PER_MS) // of a plain umount, before the mount is detached
@@ -33,8 +33,8 @@ struct node_options {
 
 struct node {
     const struct node_options *options;
-    struct store *store;
-    struct watch *watch;
+    struct node_store *store;
+    struct daemon_watch *watch;
     pthread_mutex_t lock;
     struct strmap volumes; // id → struct staged *
 };

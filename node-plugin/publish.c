@@ -29,7 +29,7 @@ static int record(void *arg, struct err *err) {
         staged_remove_target(work->staged, work->path);
         r = staged_add_target(work->staged, work->path, work->read_only, work->access);
     }
-    return r < 0 ? err_set(err, r, "out of memory") : store_save(work->node->store, work->staged, err);
+    return r < 0 ? err_set(err, r, "out of memory") : node_store_save(work->node->store, work->staged, err);
 }
 static void unrecord(void *arg) {
     struct publish_work *work = arg;
@@ -38,7 +38,7 @@ static void unrecord(void *arg) {
         LOCK_SCOPE(&work->node->lock);
         staged_remove_target(work->staged, work->path);
     }
-    if (store_save(work->node->store, work->staged, &err) < 0)
+    if (node_store_save(work->node->store, work->staged, &err) < 0)
         log_warning("record keeps a target that could not be published", LOG_S("reason", err.msg));
 }
 
@@ -198,7 +198,7 @@ static int forget_target(struct node *node, struct staged *staged, const char *p
         staged_remove_target(staged, path);
     }
     log_info("volume unpublished", LOG_S("volume", staged->id), LOG_S("path", path));
-    return store_save(node->store, staged, err);
+    return node_store_save(node->store, staged, err);
 }
 
 static int unpublish(struct node *node, const char *id, const char *path, const struct mount_table *table,

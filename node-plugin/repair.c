@@ -67,7 +67,7 @@ int node_repair(struct node *node, struct staged *staged, int64_t deadline_ns, s
         return r;
     }
     bind_again(node, staged, deadline_ns);
-    return store_save(node->store, staged, err);
+    return node_store_save(node->store, staged, err);
 }
 
 static int recover_one(struct node *node, struct staged *staged, const struct mount_table *table, struct err *err) {
@@ -86,7 +86,7 @@ static int recover_one(struct node *node, struct staged *staged, const struct mo
     }
     log_info(mounted ? "volume found again" : "volume is no longer mounted; it is mounted when it is staged again",
              LOG_S("volume", staged->id), LOG_S("path", staged->staging_path), LOG_I("targets", staged->target_count));
-    return changed ? store_save(node->store, staged, err) : 0;
+    return changed ? node_store_save(node->store, staged, err) : 0;
 }
 
 int node_recover(struct node *node, struct err *err) {

@@ -24,12 +24,12 @@ static int64_t undo_deadline(void) {
 
 static int record(void *arg, struct err *err) {
     struct stage_work *work = arg;
-    return store_save(work->node->store, work->staged, err);
+    return node_store_save(work->node->store, work->staged, err);
 }
 static void unrecord(void *arg) {
     struct stage_work *work = arg;
     struct err err = ERR_NONE;
-    if (store_remove(work->node->store, work->staged->id, &err) < 0)
+    if (node_store_remove(work->node->store, work->staged->id, &err) < 0)
         log_warning("record of a volume that could not be staged stays", LOG_S("reason", err.msg));
 }
 
@@ -56,7 +56,7 @@ static void unmount(void *arg) {
 // The record now names the daemon. From here on the volume is staged.
 static int remember(void *arg, struct err *err) {
     struct stage_work *work = arg;
-    int r = store_save(work->node->store, work->staged, err);
+    int r = node_store_save(work->node->store, work->staged, err);
     if (r == 0)
         r = node_insert(work->node, work->staged, err);
     if (r < 0)
@@ -155,7 +155,7 @@ static int stage_again(struct node *node, struct staged *staged, const struct wi
         return err_set(err, -EEXIST, "volume is staged already with %s (at %.120s); unstage it first", difference,
                        staged->staging_path);
     *ret_done = false; // a record of before a reboot
-    int r = store_remove(node->store, staged->id, err);
+    int r = node_store_remove(node->store, staged->id, err);
     if (r == 0)
         node_forget(node, staged->id);
     return r;
@@ -256,7 +256,7 @@ static int unstage_known(struct node *node, struct staged *staged, const struct 
     if (r == 0) {
         int64_t limit = clock_monotonic(&clock_system) + NODE_PLAIN_NS;
         node_stop_daemon(node, staged, deadline_ns < limit ? deadline_ns : limit);
-        r = store_remove(node->store, staged->id, err);
+        r = node_store_remove(node->store, staged->id, err);
     }
     set_leaving(node, staged, false);
     if (r < 0)

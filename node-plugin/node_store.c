@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node-plugin/node_store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "lib/base/hash.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/base/strmap.h"
+
+#define RECORD_MAX (1024 * 1024) // bytes
+#define SUFFIX ".json"
+#define NAME_SIZE (HASH_ID_LEN + sizeof ".json.damaged")
+
+struct node_store {
+    char *directory;
+    int fd, lock_fd;
+    pthread_mutex_t lock;  // of `refused`
+    struct strmap refused; // file names of records that a newer version wrote
+};
+
+struct node_store *node_store_free(struct node_store *store) {
+    if (store) {
+        if (store->fd >= 0)
+            (void)close(store->fd);
+        if (store->lock_fd >= 0)
+            (void)close(store->lock_fd);
+        strmap_done(&store->refused);
+        (void)pthread_mutex_destroy(&store->lock);
+        free(store->directory);
+        free(store);
+    }
+    return NULL;
+}
+
+static int make_parents(const char *directory) {
+    char *path cleanup_free = mem_strdup(directory);
+    if (!path)
+        return -ENOMEM;
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(path, 0755) < 0 && errno != EEXIST)
+            return -errno;
+        *slash = '/';
+    }
+    return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int node_store_open(const char *directory, struct node_store **ret, struct err *err) {
+    struct node_store *store cleanup(node_store_freep) = mem_zalloc(sizeof *store);
+    if (!store)
+        return err_set(err, -ENOMEM, "out of memory");
+    store->fd = store->lock_fd = -1;
+    (void)pthread_mutex_init(&store->lock, NULL);
+    store->directory = mem_strdup(directory);
+    if (!store->directory)
+        return err_set(err, -ENOMEM, "out of memory");
+    int r = make_parents(directory);
+    if (r == 0 && (store->fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        r = -errno;
+    if (r == 0 && (store->lock_fd = openat(store->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
+        r = -errno;
+    if (r < 0)
+        return err_set(err, r, "state directory %s: %s; give another by --state-dir", directory, err_name(r));
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return err_set(err, -EADDRINUSE, "state directory %s is in use by another stowage-node; stop it first",
+                       directory);
+    *ret = take_ptr(store);
+    return 0;
+}
+
+static void file_name(const char *id, char ret[NAME_SIZE]) {
+    hash_id(id, strlen(id), ret);
+    (void)memcpy(ret + HASH_ID_LEN, SUFFIX, sizeof SUFFIX);
+}
+
+// The whole text of a file, to be freed.
+static int read_text(int dir_fd, const char *name, char **ret, size_t *ret_len) {
+    int fd cleanup_close = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || st.st_size > RECORD_MAX)
+        return -EBADMSG;
+    size_t size = (size_t)st.st_size, len = 0;
+    char *text cleanup_free = mem_alloc(size + 1);
+    if (!text)
+        return -ENOMEM;
+    while (len < size) {
+        ssize_t n = read(fd, text + len, size - len);
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        len += (size_t)n;
+    }
+    *ret = take_ptr(text);
+    *ret_len = len;
+    return 0;
+}
+
+static int load_one(struct node_store *store, const char *name, struct staged **ret, struct err *err) {
+    char *text cleanup_free = NULL;
+    size_t len = 0;
+    int r = read_text(store->fd, name, &text, &len);
+    if (r < 0)
+        return err_set(err, r, "%s", err_name(r));
+    struct json *json cleanup(json_freep) = NULL;
+    r = json_parse(text, len, RECORD_MAX, &json, err);
+    struct staged *staged cleanup(staged_freep) = NULL;
+    if (r == 0)
+        r = staged_decode(json, &staged, err);
+    if (r < 0)
+        return r;
+    char expected[NAME_SIZE];
+    file_name(staged->id, expected);
+    if (!str_eq(expected, name))
+        return err_set(err, -EBADMSG, "its name does not belong to the volume '%.60s' that it tells of", staged->id);
+    *ret = take_ptr(staged);
+    return 0;
+}
+
+static int set_aside(struct node_store *store, const char *name, int code, const struct err *err) {
+    if (code == -EPROTONOSUPPORT) {
+        log_error("state file is left alone", LOG_S("file", name), LOG_S("reason", err->msg),
+                  LOG_S("remedy", "upgrade stowage-node"));
+        LOCK_SCOPE(&store->lock);
+        return strmap_put(&store->refused, name, store);
+    }
+    char aside[NAME_SIZE];
+    (void)snprintf(aside, sizeof aside, "%s.damaged", name);
+    int r = renameat(store->fd, name, store->fd, aside) < 0 ? -errno : 0;
+    log_error("state file is damaged; its volume's mounts are found again from the mount table", LOG_S("file", name),
+              LOG_S("reason", err->msg), LOG_S("kept as", aside));
+    return r;
+}
+
+static bool is_record_name(const char *name) {
+    char key[HASH_ID_LEN + 1];
+    if (strlen(name) != HASH_ID_LEN + strlen(SUFFIX) || !str_eq(name + HASH_ID_LEN, SUFFIX))
+        return false;
+    (void)snprintf(key, sizeof key, "%s", name);
+    return hash_is_id(key);
+}
+
+static int load_entry(struct node_store *store, const char *name, int (*take)(struct staged *, void *), void *arg,
+                      struct err *err) {
+    struct staged *staged = NULL;
+    struct err why = ERR_NONE;
+    int r = load_one(store, name, &staged, &why);
+    if (r == -ENOMEM)
+        return err_set(err, r, "out of memory");
+    if (r < 0)
+        r = set_aside(store, name, r, &why);
+    else
+        r = take(staged, arg);
+    return r < 0 ? err_set(err, r, "state file %s/%s: %s", store->directory, name, err_name(r)) : 0;
+}
+
+int node_store_load(struct node_store *store, int (*take)(struct staged *staged, void *arg), void *arg,
+                    struct err *err) {
+    int fd = openat(store->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        int code = -errno;
+        if (fd >= 0)
+            (void)close(fd);
+        return err_set(err, code, "state directory %s: %s", store->directory, err_name(code));
+    }
+    int r = 0;
+    struct dirent *entry = NULL;
+    while (r == 0 && (entry = readdir(dir)))
+        if (is_record_name(entry->d_name))
+            r = load_entry(store, entry->d_name, take, arg, err);
+    (void)closedir(dir);
+    return r;
+}
+
+static int check_refused(struct node_store *store, const char *name, const char *id, struct err *err) {
+    LOCK_SCOPE(&store->lock);
+    if (!strmap_get(&store->refused, name))
+        return 0;
+    return err_set(err, -EBUSY,
+                   "volume '%.128s' was staged by a newer stowage-node; upgrade this one, or move %.60s away", id,
+                   name);
+}
+
+static int write_all(int fd, const char *text, size_t len) {
+    while (len > 0) {
+        ssize_t n = write(fd, text, len);
+        if (n < 0)
+            return -errno;
+        text += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int replace(struct node_store *store, const char *name, const char *text) {
+    char temporary[NAME_SIZE + 8];
+    (void)snprintf(temporary, sizeof temporary, ".%s.new", name);
+    int fd cleanup_close = openat(store->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int r = fd < 0 ? -errno : write_all(fd, text, strlen(text));
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
+    if (r == 0 && renameat(store->fd, temporary, store->fd, name) < 0)
+        r = -errno;
+    if (r == 0 && fsync(store->fd) < 0)
+        r = -errno;
+    if (r < 0)
+        (void)unlinkat(store->fd, temporary, 0);
+    return r;
+}
+
+int node_store_save(struct node_store *store, const struct staged *staged, struct err *err) {
+    char name[NAME_SIZE];
+    file_name(staged->id, name);
+    int r = check_refused(store, name, staged->id, err);
+    if (r < 0)
+        return r;
+    struct json *json cleanup(json_freep) = staged_encode(staged);
+    char *text cleanup_free = json ? json_dump(json, true) : NULL;
+    if (!text)
+        return err_set(err, -ENOMEM, "out of memory");
+    r = replace(store, name, text);
+    return r < 0 ? err_set(err, r, "state file %s/%s: %s", store->directory, name, err_name(r)) : 0;
+}
+
+int node_store_remove(struct node_store *store, const char *id, struct err *err) {
+    char name[NAME_SIZE];
+    file_name(id, name);
+    int r = check_refused(store, name, id, err);
+    if (r < 0)
+        return r;
+    if (unlinkat(store->fd, name, 0) < 0 && errno != ENOENT)
+        r = -errno;
+    else if (fsync(store->fd) < 0)
+        r = -errno;
+    return r < 0 ? err_set(err, r, "state file %s/%s: %s", store->directory, name, err_name(r)) : 0;
+}
