@@ -73,11 +73,17 @@ static void wait_in_line(struct req *req, int64_t retry_ns) {
     set_timer(req->conn, retry_ns);
 }
 
+static void forget(struct req *req) {
+    deactivate(req);
+    if (req->conn->protocol->gone)
+        req->conn->protocol->gone(req);
+    free(req);
+}
+
 void conn_finish(struct req *req, int result) {
     struct conn *conn = req->conn;
     struct nfs_call *call = req->call;
-    deactivate(req);
-    free(req);
+    forget(req);
     (void)atomic_fetch_sub_explicit(&conn->in_flight, 1, memory_order_relaxed);
     call->result = result;
     call->done(call);
@@ -190,13 +196,11 @@ static struct req *find_call(struct conn_queue *q, const struct nfs_call *call) 
 
 static void drop(struct req *req) {
     struct conn *conn = req->conn;
-    if (req->msg)
-        deactivate(req);
-    else
+    if (!req->msg)
         queue_remove(&conn->waiting, req);
     req->call->result = -ECANCELED;
     (void)atomic_fetch_sub_explicit(&conn->in_flight, 1, memory_order_relaxed);
-    free(req);
+    forget(req);
 }
 
 static void cancel_one(struct conn *conn, const struct nfs_call *call) {

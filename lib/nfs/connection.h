@@ -29,12 +29,12 @@ struct req { // a call on its way
     int64_t retry_ns, delay_ns; // waiting: when it is sent again, and the pause before that
     const void *tail;           // a WRITE's data, after msg
     uint32_t tail_len;
-    bool parked;   // waits for the connection's client id (NFSv4), not for a time
-    unsigned step; // NFSv4 CREATE takes several compounds; 0: the first
+    bool parked;       // waits for the connection's client id (NFSv4), not for a time
+    unsigned step;     // NFSv4 CREATE takes several compounds; 0: the first
+    unsigned renewals; // of the client id
     uint32_t seqid;
     uint64_t owner;
     uint8_t stateid[16];
-    int held_result; // what the call ends with after its state was given back
     size_t msg_len;
     uint8_t *msg;
 };
@@ -50,6 +50,7 @@ struct protocol {
     int (*decode)(struct req *req, struct xdr_in *in);
     // READ: reads up to the data and gives its length; the data are then received without it. Fails as decode.
     int (*decode_read)(struct req *req, struct xdr_in *in, uint32_t *ret_len);
+    void (*gone)(struct req *req); // it ends, however; NULL: nothing to do
 };
 #define PROTOCOL_NEXT 1
 
