@@ -23,6 +23,7 @@ struct store *store_free(struct store *store) {
         return NULL;
     for (int i = 0; i < STORE_KINDS; i++)
         cache_done(&store->caches[i]);
+    strmap_done(&store->marks);
     (void)pthread_mutex_destroy(&store->lock);
     free(store);
     return NULL;

@@ -36,6 +36,21 @@ typedef int (*store_emit_fn)(void *arg, const char *key, const struct record *re
 int store_list(struct share *share, enum shared_kind kind, const char *after, int64_t deadline_ns, store_emit_fn emit,
                void *arg, struct err *err) must_check;
 
+// The two halves of store_list, for those who merge several shares: the keys after a refresh, sorted, and one record as
+// it was then (or as it is now, when it was replaced since; -ENOENT when it was removed).
+struct store_key {
+    char text[HASH_ID_LEN + 1];
+};
+int store_refresh(struct share *share, enum shared_kind kind, int64_t deadline_ns, struct store_key **ret,
+                  size_t *ret_count, struct err *err) must_check;
+int store_peek(struct share *share, enum shared_kind kind, const char *key, int64_t deadline_ns, struct record **ret,
+               struct err *err) must_check;
+
+// Marks a directory (a path below the share) as one that several volumes may use, for ever; asked by store_is_marked.
+int store_mark_shared(struct share *share, const char *sub_dir, int64_t deadline_ns, struct err *err) must_check;
+// 1 marked, 0 not, or -errno.
+int store_is_marked(struct share *share, const char *sub_dir, int64_t deadline_ns, struct err *err) must_check;
+
 // Read, change, write back, under the record's lock. `change` gets the record as it is now and returns 0 to have it
 // written, 1 when nothing needs to be written, or -errno with `err` set. -EAGAIN: another controller holds the lock.
 typedef int (*store_change_fn)(struct record *record, void *arg, struct err *err);

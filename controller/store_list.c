@@ -9,16 +9,12 @@
 #define READS_AT_ONCE 32
 #define SETTLED_NS (2 * NS_PER_S)
 
-struct key {
-    char text[HASH_ID_LEN + 1];
-};
-
 struct listing {
     struct share *share;
     enum shared_kind kind;
     int64_t deadline_ns;
     uint32_t number;
-    struct key *keys;
+    struct store_key *keys;
     size_t count, cap;
 };
 
@@ -31,7 +27,7 @@ struct batch { // reads in flight
 struct reading {
     struct nfs_call call;
     const struct nfs_dirent *entry;
-    struct key key;
+    struct store_key key;
     char *text;
 };
 
@@ -44,7 +40,7 @@ static bool same_time(const struct timespec *a, const struct timespec *b) {
 }
 
 // "<key>.json"? Other names are not ours.
-static bool entry_key(const char *name, struct key *ret) {
+static bool entry_key(const char *name, struct store_key *ret) {
     if (strlen(name) != STORE_NAME_SIZE - 1 || strcmp(name + HASH_ID_LEN, ".json") != 0)
         return false;
     (void)memcpy(ret->text, name, HASH_ID_LEN);
@@ -52,10 +48,10 @@ static bool entry_key(const char *name, struct key *ret) {
     return hash_is_id(ret->text);
 }
 
-static int add_key(struct listing *listing, const struct key *key) {
+static int add_key(struct listing *listing, const struct store_key *key) {
     if (listing->count == listing->cap) {
         size_t cap = listing->cap ? listing->cap * 2 : 256;
-        struct key *grown = mem_realloc(listing->keys, cap, sizeof *grown);
+        struct store_key *grown = mem_realloc(listing->keys, cap, sizeof *grown);
         if (!grown)
             return -ENOMEM;
         listing->keys = grown;
@@ -133,7 +129,7 @@ static int read_batch(struct listing *listing, struct reading *readings, size_t 
     return r;
 }
 
-static int prepare(struct listing *listing, const struct nfs_dirent *entry, const struct key *key,
+static int prepare(struct listing *listing, const struct nfs_dirent *entry, const struct store_key *key,
                    struct reading *ret) {
     uint64_t size = entry->attr.size;
     *ret = (struct reading){.entry = entry, .key = *key, .text = mem_alloc(size ? size : 1)};
@@ -165,7 +161,7 @@ static int take_page(struct listing *listing, const struct nfs_call *page, struc
     int r = 0;
     for (size_t i = 0; r == 0 && i < page->entry_count; i++) {
         struct nfs_dirent *entry = &page->entries[i];
-        struct key key;
+        struct store_key key;
         if (!entry_key(entry->name, &key))
             continue;
         r = complete_entry(listing, page, entry, err);
@@ -214,7 +210,7 @@ static int cached_keys(struct listing *listing) {
     const struct strmap_slot *slot;
     struct cache *cache = store_cache(listing->share, listing->kind);
     for (size_t i = 0; (slot = strmap_next(&cache->entries, &i));) {
-        struct key key;
+        struct store_key key;
         (void)memcpy(key.text, slot->key, sizeof key.text);
         if (add_key(listing, &key) < 0)
             return -ENOMEM;
@@ -250,7 +246,7 @@ static void finish(struct listing *listing, const struct timespec *mtime, bool s
 }
 
 static int compare_keys(const void *a, const void *b) {
-    return memcmp(a, b, sizeof(struct key));
+    return memcmp(a, b, sizeof(struct store_key));
 }
 
 static int refresh(struct listing *listing, struct err *err) {
@@ -272,33 +268,49 @@ static int refresh(struct listing *listing, struct err *err) {
     return r;
 }
 
-static int decode(struct listing *listing, const char *key, struct record **ret, struct err *err) {
+int store_refresh(struct share *share, enum shared_kind kind, int64_t deadline_ns, struct store_key **ret,
+                  size_t *ret_count, struct err *err) {
+    struct listing listing cleanup(listing_done) = {.share = share, .kind = kind, .deadline_ns = deadline_ns};
+    int r = refresh(&listing, err);
+    if (r < 0)
+        return r;
+    size_t kept = 0; // a server may name an entry twice while the directory changes
+    for (size_t i = 0; i < listing.count; i++)
+        if (i == 0 || compare_keys(&listing.keys[i], &listing.keys[i - 1]) != 0)
+            listing.keys[kept++] = listing.keys[i];
+    *ret_count = kept;
+    *ret = take_ptr(listing.keys);
+    return 0;
+}
+
+int store_peek(struct share *share, enum shared_kind kind, const char *key, int64_t deadline_ns, struct record **ret,
+               struct err *err) {
     char where[256];
-    store_where(listing->share, listing->kind, key, where, sizeof where);
+    store_where(share, kind, key, where, sizeof where);
     {
-        LOCK_SCOPE(&listing->share->store->lock);
-        const struct cached *entry = strmap_get(&store_cache(listing->share, listing->kind)->entries, key);
+        LOCK_SCOPE(&share->store->lock);
+        const struct cached *entry = strmap_get(&store_cache(share, kind)->entries, key);
         if (entry)
-            return record_decode(entry->text, entry->len, listing->kind, key, where, ret, err);
+            return record_decode(entry->text, entry->len, kind, key, where, ret, err);
     }
-    return store_get(listing->share, listing->kind, key, listing->deadline_ns, ret, err); // replaced just now
+    return store_get(share, kind, key, deadline_ns, ret, err); // replaced just now
 }
 
 int store_list(struct share *share, enum shared_kind kind, const char *after, int64_t deadline_ns, store_emit_fn emit,
                void *arg, struct err *err) {
-    struct listing listing cleanup(listing_done) = {.share = share, .kind = kind, .deadline_ns = deadline_ns};
-    int r = refresh(&listing, err);
-    for (size_t i = 0; r == 0 && i < listing.count; i++) {
-        const char *key = listing.keys[i].text;
-        if ((after && strcmp(key, after) <= 0) || (i > 0 && strcmp(key, listing.keys[i - 1].text) == 0))
-            continue;
+    struct store_key *keys cleanup_free = NULL;
+    size_t count = 0;
+    int r = store_refresh(share, kind, deadline_ns, &keys, &count, err);
+    for (size_t i = 0; r == 0 && i < count; i++) {
         struct record *record cleanup(record_freep) = NULL;
         struct err damage = ERR_NONE;
-        int d = decode(&listing, key, &record, &damage);
+        if (after && strcmp(keys[i].text, after) <= 0)
+            continue;
+        int d = store_peek(share, kind, keys[i].text, deadline_ns, &record, &damage);
         if (d < 0 && d != -ENOENT && d != -EBADMSG && d != -EPROTO)
             return err_set(err, d, "%s", err_text(&damage));
         if (d != -ENOENT) // removed while the list was handed out
-            r = emit(arg, key, record, &damage);
+            r = emit(arg, keys[i].text, record, &damage);
     }
     return r;
 }

@@ -13,6 +13,7 @@
 struct store {
     pthread_mutex_t lock; // never held around an NFS call
     struct cache caches[STORE_KINDS];
+    struct strmap marks; // known to be there: they are never removed
 };
 
 struct cache *store_cache(struct share *share, enum shared_kind kind);
