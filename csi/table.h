@@ -34,7 +34,8 @@
     X(Controller, ControllerModifyVolume, controller_modify_volume, "volume_id", "volume", 0, false, "volume_id", NULL)
 
 #define CSI_SNAPSHOT_RPCS(X)                                                                                           \
-    X(Controller, CreateSnapshot, create_snapshot, "name", "snapshot name", 0, false, "name", "source_volume_id", NULL) \
+    X(Controller, CreateSnapshot, create_snapshot, "name", "snapshot name", 0, false, "name", "source_volume_id",      \
+      NULL)                                                                                                            \
     X(Controller, DeleteSnapshot, delete_snapshot, "snapshot_id", "snapshot", 0, false, "snapshot_id", NULL)           \
     X(Controller, ListSnapshots, list_snapshots, NULL, NULL, 0, false, NULL)                                           \
     X(Controller, GetSnapshot, get_snapshot, "snapshot_id", NULL, 0, false, "snapshot_id", NULL)
@@ -43,8 +44,8 @@
     X(GroupController, GroupControllerGetCapabilities, group_controller_get_capabilities, NULL, NULL, 5, true, NULL)   \
     X(GroupController, CreateVolumeGroupSnapshot, create_volume_group_snapshot, "name", "group snapshot name", 0,      \
       false, "name", "source_volume_ids", NULL)                                                                        \
-    X(GroupController, DeleteVolumeGroupSnapshot, delete_volume_group_snapshot, "group_snapshot_id",                   \
-      "group snapshot", 0, false, "group_snapshot_id", NULL)                                                           \
+    X(GroupController, DeleteVolumeGroupSnapshot, delete_volume_group_snapshot, "group_snapshot_id", "group snapshot", \
+      0, false, "group_snapshot_id", NULL)                                                                             \
     X(GroupController, GetVolumeGroupSnapshot, get_volume_group_snapshot, "group_snapshot_id", NULL, 0, false,         \
       "group_snapshot_id", NULL)
 
