@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// One mounted share: what every FUSE operation works on.
+//
+// Why:     a FUSE request becomes an `op`, which makes one NFS call after the other, each step a function that runs
+// when
+//          the call before it is answered; no thread waits for the server.
+// Owns:    `fs` owns everything below it; an op owns its names and buffers until it replied.
+// Threads: requests start on the reader threads and go on on the threads of the NFS connections. `lock` guards the
+//          lists of ops and inodes; an op's own members belong to whoever runs its current step.
+// Order:   fs->lock before the locks of nodes, handles, creds, bufs and writeback; none is held around nfs_submit,
+//          nfs_cancel or a FUSE reply.
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+
+#include "lib/base/clock.h"
+#include "lib/nfs/nfs.h"
+#include "node-plugin/cachefs/bufs.h"
+#include "node-plugin/cachefs/creds.h"
+#include "node-plugin/cachefs/handles.h"
+#include "node-plugin/cachefs/nodes.h"
+#include "node-plugin/cachefs/writeback.h"
+
+#define FS_TIMEOUT_S 1.0                // attributes and names, in the kernel
+#define FS_DIRTY_MAX ((size_t)64 << 20) // written data not yet on stable storage
+#define FS_READS_MAX 64u                // READs of at most 1 MiB in flight
+#define FS_INODE_BUCKETS 1024u
+
+struct inode {    // a file that is open or holds written data
+    struct wb wb; // first: found from it
+    struct fs *fs;
+    struct inode *next; // in its bucket
+    uint64_t id;
+    struct nfs_fh fh;
+    unsigned refs, opens; // under fs->lock
+    atomic_uint holds;    // the write-back has data of it
+    int64_t linger_until; // kept that long after the last use, see inode_put
+    // silly rename: the name under which an unlinked open file lives on
+    bool silly, silly_removing;
+    struct nfs_fh silly_dir;
+    struct nfs_cred silly_cred;
+    char silly_name[40];
+};
+
+struct file { // what a FUSE file handle stands for
+    struct inode *inode;
+    struct nfs_cred cred; // of the opener: permission was checked at open, as on any POSIX file system
+    unsigned error_seen;
+    int flags;
+};
+
+enum op_state { OP_RUNNING, OP_CALLING, OP_WAITING };
+
+struct op {
+    struct fs *fs;
+    fuse_req_t req; // NULL: the daemon's own work
+    struct op *prev, *next;
+    uint64_t number;
+    pid_t pid;
+    unsigned refs;
+    enum op_state state;
+    bool interrupted, watched;
+    void (*step)(struct op *op); // runs when the call or the wait is over; op->result tells how it went
+    int result;
+    struct nfs_call call;
+    struct nfs_cred cred;
+    struct wb_wait wait;
+    struct op *queue_next; // waiting for room to read, or for a silly file to go
+
+    // what the operations keep between their steps
+    struct inode *inode;
+    struct file *file;
+    struct dir *dir;
+    uint64_t id, id2, moment;
+    struct nfs_fh fh, fh2, target;
+    struct fuse_file_info fi;
+    struct nfs_setattr set;
+    uint64_t offset;
+    size_t size, done;
+    void *buf; // of fs->bufs
+    struct wb_write write;
+    void (*then)(struct op *op); // where a part shared by several operations goes on
+    unsigned flags, tries;
+    int error;
+    char name[NFS_NAME_MAX + 1], name2[NFS_NAME_MAX + 1];
+    char *text;
+};
+
+struct fs {
+    struct nfs_share *share;
+    struct fuse_session *session;
+    const struct clock *clock;
+    struct nodes *nodes;
+    struct handles files, dirs;
+    struct creds creds;
+    struct bufs bufs;
+    struct wb_mount wb;
+    bool read_only;
+    uint32_t read_max;
+
+    pthread_mutex_t lock;
+    pthread_cond_t idle; // ops went to zero
+    struct op *ops;
+    size_t op_count;
+    uint64_t next_op;
+    struct inode *inodes[FS_INODE_BUCKETS];
+    size_t open_count;   // inodes with opens > 0
+    size_t linger_count; // inodes without use
+    size_t silly_count;
+    uint32_t silly_next;
+    unsigned reads; // in flight
+    struct op *read_head, *read_tail, *silly_head;
+
+    // the watcher: interrupted requests, ageing writes, unused memory
+    pthread_mutex_t watch_lock;
+    pthread_cond_t watch_wake;
+    pthread_t watcher;
+    bool watching, watch_stop, watch_work;
+    uint64_t interrupted[64];
+    size_t interrupted_count;
+};
+
+// `share` stays the caller's; it must outlive fs_free.
+int fs_new(struct nfs_share *share, const struct nfs_fh *root, bool read_only, struct fs **ret,
+           struct err *err) must_check;
+// After the last request; what is still in flight must have been ended (nfs_share_free).
+struct fs *fs_free(struct fs *fs);
+DEFINE_CLEANUP(fs)
+// Waits until all written data is on stable storage and the daemon's own work is done, at most until `deadline_ns`.
+bool fs_drain(struct fs *fs, int64_t deadline_ns);
+
+extern const struct fuse_lowlevel_ops fs_operations;

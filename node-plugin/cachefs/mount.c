@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node-plugin/cachefs/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/log.h"
+
+int mount_fuse(const struct mount_options *o, int *ret_fd, struct err *err) {
+    int fd cleanup_close = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, -errno, "cannot open /dev/fuse: %s; load the fuse module and give the container the device",
+                       err_name(errno));
+    char data[160];
+    (void)snprintf(data, sizeof data,
+                   "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,max_read=%u", fd,
+                   o->max_read);
+    unsigned long flags = MS_NOSUID | MS_NODEV | (o->read_only ? MS_RDONLY : 0);
+    if (mount(o->name, o->mount_point, "fuse.stowage", flags, data) < 0)
+        return err_set(err, -errno, "cannot mount at '%s': %s; it must be a directory, and CAP_SYS_ADMIN is needed",
+                       o->mount_point, err_name(errno));
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+void mount_detach(const char *mount_point) {
+    if (umount2(mount_point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
+        log_warning("cannot unmount", LOG_S("mount_point", mount_point), LOG_S("error", err_name(errno)));
+}
+
+// mountinfo writes blanks and backslashes as \ooo.
+static void unescape(char *text) {
+    char *to = text;
+    for (const char *at = text; *at; at++) {
+        if (at[0] == '\\' && at[1] && at[2] && at[3]) {
+            *to++ = (char)((at[1] - '0') << 6 | (at[2] - '0') << 3 | (at[3] - '0'));
+            at += 3;
+        } else {
+            *to++ = *at;
+        }
+    }
+    *to = '\0';
+}
+
+static bool find_device(const char *mount_point, char ret[static 32]) {
+    bool found = false;
+    FILE *info = fopen("/proc/self/mountinfo", "re");
+    if (!info)
+        return false;
+    char line[8192], device[32], path[4097];
+    while (fgets(line, sizeof line, info)) {
+        if (sscanf(line, "%*d %*d %31s %*s %4096s", device, path) != 2)
+            continue;
+        unescape(path);
+        if (strcmp(path, mount_point) == 0) { // the last one is on top
+            (void)snprintf(ret, 32, "%s", device);
+            found = true;
+        }
+    }
+    (void)fclose(info);
+    return found;
+}
+
+void mount_tune(const char *mount_point, unsigned readahead_kib) {
+    char device[32], path[96], text[16];
+    if (!find_device(mount_point, device))
+        return;
+    (void)snprintf(path, sizeof path, "/sys/class/bdi/%s/read_ahead_kb", device);
+    int n = snprintf(text, sizeof text, "%u", readahead_kib);
+    int fd cleanup_close = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, (size_t)n) != n)
+        log_debug("readahead stays small", LOG_S("path", path), LOG_S("error", err_name(errno)));
+}

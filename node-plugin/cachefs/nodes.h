@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of everything the kernel knows: node id → NFS handle, lookup count, and what its page cache is based on.
+//
+// Why:     node ids are integers and the table is one memory file that holds offsets, never pointers, so that another
+//          process can map it and go on serving the same mount.
+// Owns:    the memory file (nodes_fd) and its mapping. Pages never touched take no memory.
+// Threads: any; one lock inside, a leaf.
+// Fails:   -ENOMEM when the memory file cannot be made, -ENFILE beyond NODES_MAX live nodes.
+//
+// A node id is generation << 32 | slot. The generation of a slot grows at every reuse, so an id is not used twice
+// (fuse_entry_param.generation in libfuse). Slot 1 with generation 0 is the root, FUSE_ROOT_ID.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/err.h"
+#include "lib/nfs/nfs.h"
+
+#define NODES_MAX (1u << 23)
+#define NODES_ROOT 1
+
+struct node_stamp { // which state of a file something was based on; size and both times must agree
+    struct timespec mtime, ctime;
+    uint64_t size;
+    bool valid;
+};
+
+struct nodes;
+
+int nodes_new(const struct nfs_fh *root, struct nodes **ret, struct err *err) must_check;
+struct nodes *nodes_free(struct nodes *nodes);
+DEFINE_CLEANUP(nodes)
+int nodes_fd(const struct nodes *nodes); // the memory file
+
+// Finds or makes the node of a handle and adds one to its lookup count.
+int nodes_look_up(struct nodes *nodes, const struct nfs_fh *fh, uint64_t *ret_id) must_check;
+// Takes `count` lookups back; the node is gone when none is left. The root stays.
+void nodes_forget(struct nodes *nodes, uint64_t id, uint64_t count);
+// The handle of a live node. -ESTALE for an id that is not known.
+int nodes_handle(struct nodes *nodes, uint64_t id, struct nfs_fh *ret) must_check;
+// The id of a handle the kernel knows, or 0.
+uint64_t nodes_find(struct nodes *nodes, const struct nfs_fh *fh);
+size_t nodes_count(struct nodes *nodes);
+
+// The state of the file that the kernel's page cache was filled from; replaced by `now`, the old one is returned.
+struct node_stamp nodes_swap_stamp(struct nodes *nodes, uint64_t id, const struct node_stamp *now);
+// The state that the kernel's attributes were last told, and whether it is still `now`.
+void nodes_tell(struct nodes *nodes, uint64_t id, const struct node_stamp *told);
+bool nodes_was_told(struct nodes *nodes, uint64_t id, const struct node_stamp *now);
+bool node_stamp_eq(const struct node_stamp *a, const struct node_stamp *b); // both valid and equal
+
+// Changes made through this mount: what the server said before one must not be shown after it.
+uint64_t nodes_moment(struct nodes *nodes);
+void nodes_changed(struct nodes *nodes, uint64_t id); // its attributes, or for a directory its names
+bool nodes_changed_since(struct nodes *nodes, const struct nfs_fh *fh, uint64_t moment);

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The FUSE session: the threads that read requests from the kernel.
+//
+// Owns:    the descriptor of /dev/fuse after session_start took it.
+// Threads: `readers` threads of its own; replies are sent from any thread.
+#pragma once
+
+#include "node-plugin/cachefs/fs.h"
+
+struct session;
+
+int session_start(struct fs *fs, int fuse_fd, unsigned readers, struct session **ret, struct err *err) must_check;
+// Becomes readable when the file system was unmounted or its connection aborted.
+int session_end_fd(const struct session *session);
+// Joins the readers (they end once the connection is gone) and closes /dev/fuse, which aborts what is left.
+struct session *session_free(struct session *session);

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node-plugin/cachefs/writeback.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "node-plugin/cachefs/writeback_piece.h"
+
+static void wait_link(struct wb_wait **list, struct wb_wait *wait) {
+    wait->prev = NULL;
+    wait->next = *list;
+    if (*list)
+        (*list)->prev = wait;
+    *list = wait;
+    wait->linked = true;
+}
+
+static void wait_unlink(struct wb_wait **list, struct wb_wait *wait) {
+    *(wait->prev ? &wait->prev->next : list) = wait->next;
+    if (wait->next)
+        wait->next->prev = wait->prev;
+    wait->linked = false;
+}
+
+static void run_later(struct wb_todo *todo, struct wb_wait *wait, int result) {
+    wait->result = result;
+    wait->next = todo->runs;
+    todo->runs = wait;
+}
+
+// ---- the room of the mount: first come, first served
+
+static void room_push(struct wb_mount *m, struct wb_wait *wait) {
+    wait->kind = WB_ROOM;
+    wait->linked = true;
+    wait->next = NULL;
+    wait->prev = m->room_tail;
+    *(m->room_tail ? &m->room_tail->next : &m->room_head) = wait;
+    m->room_tail = wait;
+}
+
+static void room_remove(struct wb_mount *m, struct wb_wait *wait) {
+    *(wait->prev ? &wait->prev->next : &m->room_head) = wait->next;
+    *(wait->next ? &wait->next->prev : &m->room_tail) = wait->prev;
+    wait->linked = false;
+}
+
+static bool room_is_there(const struct wb_mount *m, size_t len) {
+    return m->used + len <= m->budget || m->used == 0;
+}
+
+static void give_room(struct wb_mount *m, struct wb_todo *todo) {
+    size_t promised = 0;
+    while (m->room_head && room_is_there(m, promised + NFS_IO_MAX)) {
+        struct wb_wait *wait = m->room_head;
+        room_remove(m, wait);
+        run_later(todo, wait, 0);
+        promised += NFS_IO_MAX;
+    }
+}
+
+// ---- what a file can do next; the lock is held
+
+static bool is_held_back(const struct wb *wb, const struct wb_piece *piece) {
+    return piece == wb->active.tail && piece->own && !piece->through && piece->len < WB_GROW_SEND && !wb->waits &&
+           !wb->aged && !wb->mount->room_head && !wb->mount->stopping && !piece->resent;
+}
+
+static bool is_blocked(const struct wb_piece *piece) {
+    for (const struct wb_piece *older = piece->prev; older; older = older->prev)
+        if (wb_piece_overlaps(older, piece->offset, piece->len))
+            return true;
+    return false;
+}
+
+static bool wants_stable(const struct wb *wb, const struct wb_piece *piece) {
+    if (piece->stable)
+        return true;
+    // One small piece that somebody wants on stable storage: one WRITE instead of WRITE and COMMIT.
+    bool only = wb->active.head == piece && !piece->next && !wb->kept.head && !wb->committing;
+    bool wanted = false;
+    for (const struct wb_wait *wait = wb->waits; wait && only && !wanted; wait = wait->next)
+        wanted = wait->kind == WB_SYNC;
+    return only && wanted && piece->len <= WB_GROW_SEND;
+}
+
+static void pump(struct wb *wb, struct wb_todo *todo) {
+    for (struct wb_piece *p = wb->active.head; p && wb->in_flight < WB_WINDOW; p = p->next) {
+        if (p->state != WB_QUEUED || is_held_back(wb, p) || is_blocked(p))
+            continue;
+        p->call.stable = wants_stable(wb, p);
+        p->state = WB_SENT;
+        wb->in_flight++;
+        p->call.priv = todo->send; // borrowed as the link until nfs_submit
+        todo->send = p;
+    }
+    if (!wb->active.head)
+        wb->aged = false;
+}
+
+static void start_commit(struct wb *wb, struct wb_todo *todo) {
+    if (wb->committing || !wb->kept.head || todo->commit_count == ARRAY_SIZE(todo->commits))
+        return;
+    for (struct wb_piece *p = wb->kept.head; p; p = p->next)
+        p->committing = true;
+    wb->committing = true;
+    wb->commit_cred = wb->kept.tail->cred;
+    todo->commits[todo->commit_count++] = wb;
+}
+
+static bool wait_is_over(struct wb *wb, const struct wb_wait *wait) {
+    for (const struct wb_piece *p = wb->active.head; p && p->seq < wait->seq; p = p->next)
+        if (wait->len == 0 || wb_piece_overlaps(p, wait->offset, wait->len))
+            return false;
+    return wait->kind != WB_SYNC || !wb->kept.head || wb->kept.head->seq >= wait->seq;
+}
+
+static bool sync_wants_commit(const struct wb *wb) {
+    for (const struct wb_wait *wait = wb->waits; wait; wait = wait->next)
+        if (wait->kind == WB_SYNC && (!wb->active.head || wb->active.head->seq >= wait->seq))
+            return true;
+    return false;
+}
+
+static bool is_clean(const struct wb *wb) {
+    return !wb->active.head && !wb->kept.head && !wb->committing;
+}
+
+static void set_listed(struct wb *wb, bool listed) {
+    struct wb_mount *m = wb->mount;
+    if (wb->listed == listed)
+        return;
+    wb->listed = listed;
+    if (listed) {
+        if (wb->hold)
+            wb->hold(wb);
+        wb->prev = NULL;
+        wb->next = m->files;
+        if (m->files)
+            m->files->prev = wb;
+        m->files = wb;
+        return;
+    }
+    *(wb->prev ? &wb->prev->next : &m->files) = wb->next;
+    if (wb->next)
+        wb->next->prev = wb->prev;
+    wb->prev = wb->next = NULL;
+}
+
+static void progress(struct wb *wb, struct wb_todo *todo) {
+    struct wb_mount *m = wb->mount;
+    for (struct wb_wait *wait = wb->waits, *next; wait; wait = next) {
+        next = wait->next;
+        if (wait_is_over(wb, wait)) {
+            wait_unlink(&wb->waits, wait);
+            run_later(todo, wait, 0);
+        }
+    }
+    pump(wb, todo);
+    if (wb->kept_bytes >= WB_COMMIT_AT || sync_wants_commit(wb) || m->stopping)
+        start_commit(wb, todo);
+    if (m->room_head) // short of room: whoever holds data must let go of it
+        for (struct wb *other = m->files; other; other = other->next) {
+            pump(other, todo);
+            start_commit(other, todo);
+        }
+    give_room(m, todo);
+    if (wb->listed && is_clean(wb)) {
+        set_listed(wb, false);
+        todo->idle = wb;
+    }
+}
+
+// ---- calls; no lock is held
+
+static void write_done(struct nfs_call *call);
+static void commit_done(struct nfs_call *call);
+
+static void send_piece(struct wb_piece *p) {
+    bool stable = p->call.stable;
+    p->call = (struct nfs_call){.op = NFS_WRITE,
+                                .fh = p->wb->fh,
+                                .cred = &p->cred,
+                                .offset = p->offset + p->sent,
+                                .count = (uint32_t)(p->len - p->sent),
+                                .data = (void *)(uintptr_t)(p->data + p->sent),
+                                .stable = stable,
+                                .done = write_done,
+                                .arg = p};
+    if (p->call.count > p->wb->mount->write_max)
+        p->call.count = p->wb->mount->write_max;
+    nfs_submit(p->wb->mount->share, &p->call);
+}
+
+static void carry_out(struct wb_mount *m, struct wb_todo *todo) {
+    while (todo->send) {
+        struct wb_piece *p = todo->send;
+        todo->send = p->call.priv;
+        send_piece(p);
+    }
+    for (size_t i = 0; i < todo->commit_count; i++) {
+        struct wb *wb = todo->commits[i];
+        wb->commit =
+            (struct nfs_call){.op = NFS_COMMIT, .fh = wb->fh, .cred = &wb->commit_cred, .done = commit_done, .arg = wb};
+        nfs_submit(m->share, &wb->commit);
+    }
+    struct wb_wait *runs = todo->runs;
+    while (runs) {
+        struct wb_wait *wait = runs;
+        runs = wait->next;
+        wait->run(wait, wait->result);
+    }
+    if (todo->idle && todo->idle->release)
+        todo->idle->release(todo->idle); // last: it may free the file
+}
+
+static void set_error(struct wb *wb, int error) {
+    wb->error = error == -ECANCELED ? -EIO : error;
+    wb->error_seq++;
+    wb->refused = true;
+}
+
+static void drop_piece(struct wb_piece *p, int result, struct wb_todo *todo) {
+    if (p->through)
+        run_later(todo, p->through, result);
+    else if (result < 0)
+        set_error(p->wb, result);
+    wb_piece_free(p);
+}
+
+static void piece_answered(struct wb_piece *p, const struct nfs_call *call, struct wb_todo *todo) {
+    struct wb *wb = p->wb;
+    if (call->result < 0 || call->count == 0) {
+        wb_list_remove(&wb->active, p);
+        drop_piece(p, call->result < 0 ? call->result : -EIO, todo);
+        return;
+    }
+    wb->refused = false;
+    p->sent += call->count;
+    if (p->sent < p->len) { // the server took a part
+        p->state = WB_QUEUED;
+        return;
+    }
+    wb_list_remove(&wb->active, p);
+    if (call->committed || p->call.stable) {
+        drop_piece(p, 0, todo);
+        return;
+    }
+    p->state = WB_KEPT;
+    memcpy(p->verifier, call->verifier, sizeof p->verifier);
+    if (p->through)
+        run_later(todo, take_ptr(p->through), 0);
+    wb_list_insert(&wb->kept, p);
+    wb->kept_bytes += p->cap;
+}
+
+static void write_done(struct nfs_call *call) {
+    struct wb_piece *p = call->arg;
+    struct wb *wb = p->wb;
+    struct wb_mount *m = wb->mount;
+    struct wb_todo todo = {0};
+    {
+        LOCK_SCOPE(&m->lock);
+        wb->in_flight--;
+        wb->answered = ++m->answers;
+        piece_answered(p, call, &todo);
+        progress(wb, &todo);
+    }
+    carry_out(m, &todo);
+}
+
+static void commit_answered(struct wb *wb, struct wb_todo *todo) {
+    struct wb_piece *next;
+    wb->committing = false;
+    for (struct wb_piece *p = wb->kept.head; p; p = next) {
+        next = p->next;
+        if (!p->committing)
+            continue;
+        p->committing = false;
+        wb_list_remove(&wb->kept, p);
+        wb->kept_bytes -= p->cap;
+        bool lost = wb->commit.result == 0 && memcmp(p->verifier, wb->commit.verifier, sizeof p->verifier) != 0;
+        if (lost && p->len) { // the server restarted and forgot it
+            p->state = WB_QUEUED;
+            p->resent = true;
+            p->sent = 0;
+            wb_list_insert(&wb->active, p);
+        } else {
+            drop_piece(p, wb->commit.result, todo);
+        }
+    }
+}
+
+static void commit_done(struct nfs_call *call) {
+    struct wb *wb = call->arg;
+    struct wb_mount *m = wb->mount;
+    struct wb_todo todo = {0};
+    {
+        LOCK_SCOPE(&m->lock);
+        commit_answered(wb, &todo);
+        progress(wb, &todo);
+    }
+    carry_out(m, &todo);
+}
+
+// ---- the interface
+
+void wb_mount_init(struct wb_mount *m, struct nfs_share *share, struct bufs *bufs, size_t budget) {
+    const struct nfs_info *info = nfs_share_info(share);
+    *m = (struct wb_mount){.share = share, .bufs = bufs, .budget = budget};
+    m->write_max = info->write_max && info->write_max < NFS_IO_MAX ? info->write_max : NFS_IO_MAX;
+    (void)pthread_mutex_init(&m->lock, NULL);
+}
+
+void wb_mount_done(struct wb_mount *m) {
+    (void)pthread_mutex_destroy(&m->lock);
+}
+
+void wb_init(struct wb *wb, struct wb_mount *m, const struct nfs_fh *fh) {
+    *wb = (struct wb){.mount = m, .fh = *fh, .next_seq = 1};
+}
+
+static int accept_write(struct wb *wb, struct wb_write *w, struct wb_wait *wait, struct wb_todo *todo) {
+    bool through = w->through || w->stable || wb->refused;
+    uint64_t end = w->offset + w->len;
+    if (!through && wb->active.tail && wb_piece_grow(wb->active.tail, w)) {
+        bufs_put(wb->mount->bufs, take_ptr(w->buf));
+    } else {
+        struct wb_piece *p = wb_piece_new(wb, w);
+        if (!p)
+            return -ENOMEM;
+        if (p->buf != w->buf)
+            bufs_put(wb->mount->bufs, w->buf);
+        w->buf = NULL;
+        p->through = through ? wait : NULL;
+        wait->kind = WB_THROUGH;
+        p->seq = wb->next_seq++;
+        if (is_clean(wb))
+            wb->end = 0;
+        wb_list_insert(&wb->active, p);
+        set_listed(wb, true);
+    }
+    if (end > wb->end)
+        wb->end = end;
+    progress(wb, todo);
+    return through ? 0 : 1;
+}
+
+int wb_write(struct wb *wb, struct wb_write *w, struct wb_wait *wait) {
+    struct wb_mount *m = wb->mount;
+    struct wb_todo todo = {0};
+    int r;
+    {
+        LOCK_SCOPE(&m->lock);
+        if (!room_is_there(m, w->len)) {
+            room_push(m, wait);
+            progress(wb, &todo);
+            r = -EAGAIN;
+        } else {
+            r = accept_write(wb, w, wait, &todo);
+        }
+    }
+    carry_out(m, &todo);
+    return r;
+}
+
+static bool wait_for(struct wb *wb, struct wb_wait *wait) {
+    struct wb_todo todo = {0};
+    {
+        LOCK_SCOPE(&wb->mount->lock);
+        wait->seq = wb->next_seq;
+        if (wait_is_over(wb, wait))
+            return true;
+        wait_link(&wb->waits, wait);
+        progress(wb, &todo);
+    }
+    carry_out(wb->mount, &todo);
+    return false;
+}
+
+bool wb_wait_range(struct wb *wb, struct wb_wait *wait, uint64_t offset, uint64_t len) {
+    wait->kind = WB_RANGE;
+    wait->offset = offset;
+    wait->len = len;
+    return wait_for(wb, wait);
+}
+
+bool wb_sync(struct wb *wb, struct wb_wait *wait) {
+    wait->kind = WB_SYNC;
+    wait->offset = wait->len = 0;
+    return wait_for(wb, wait);
+}
+
+static bool disown(struct wb *wb, const struct wb_wait *wait) {
+    for (struct wb_piece *p = wb->active.head; p; p = p->next) {
+        if (p->through == wait) {
+            p->through = NULL; // an error is remembered instead
+            return true;
+        }
+    }
+    return false;
+}
+
+bool wb_unwait(struct wb *wb, struct wb_wait *wait) {
+    LOCK_SCOPE(&wb->mount->lock);
+    if (wait->kind == WB_THROUGH)
+        return disown(wb, wait);
+    if (!wait->linked)
+        return false;
+    if (wait->kind == WB_ROOM)
+        room_remove(wb->mount, wait);
+    else
+        wait_unlink(&wb->waits, wait);
+    return true;
+}
+
+int wb_error(struct wb *wb, unsigned *seen) {
+    LOCK_SCOPE(&wb->mount->lock);
+    if (*seen == wb->error_seq)
+        return 0;
+    *seen = wb->error_seq;
+    return wb->error;
+}
+
+unsigned wb_error_now(struct wb *wb) {
+    LOCK_SCOPE(&wb->mount->lock);
+    return wb->error_seq;
+}
+
+bool wb_clean(struct wb *wb) {
+    LOCK_SCOPE(&wb->mount->lock);
+    return is_clean(wb);
+}
+
+bool wb_busy(struct wb *wb, uint64_t since, uint64_t *ret_end) {
+    LOCK_SCOPE(&wb->mount->lock);
+    *ret_end = wb->end;
+    return wb->active.head != NULL || wb->answered > since;
+}
+
+uint64_t wb_moment(struct wb_mount *m) {
+    LOCK_SCOPE(&m->lock);
+    return m->answers;
+}
+
+void wb_truncated(struct wb *wb, uint64_t size) {
+    LOCK_SCOPE(&wb->mount->lock);
+    wb->end = wb->end < size ? wb->end : size;
+    for (struct wb_piece *p = wb->kept.head; p; p = p->next) {
+        if (p->offset + p->len > size)
+            p->len = p->offset < size ? (size_t)(size - p->offset) : 0;
+    }
+}
+
+void wb_tick(struct wb_mount *m) {
+    struct wb_todo todo = {0};
+    {
+        LOCK_SCOPE(&m->lock);
+        for (struct wb *wb = m->files; wb; wb = wb->next) {
+            bool old = wb->aged;
+            wb->aged = wb->active.head != NULL;
+            if (old || m->stopping)
+                pump(wb, &todo);
+            if (m->stopping)
+                start_commit(wb, &todo);
+        }
+    }
+    carry_out(m, &todo);
+}
+
+size_t wb_mount_used(struct wb_mount *m) {
+    LOCK_SCOPE(&m->lock);
+    return m->used;
+}
+
+void wb_sync_all(struct wb_mount *m) {
+    {
+        LOCK_SCOPE(&m->lock);
+        m->stopping = true;
+    }
+    wb_tick(m);
+}
