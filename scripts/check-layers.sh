@@ -78,6 +78,10 @@ while IFS= read -r file; do
     from=$(layer_of "$file")
     while IFS=: read -r line include; do
         name=$(sed -E 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]([^>"]+)[>"].*/\1/' <<<"$include")
+        if [[ $name == *.pb-c.h ]]; then # generated from proto/
+            may_use "$from" proto || complain "$file:$line: $from may not use the messages ($name)"
+            continue
+        fi
         if [[ $include == *'"'* ]]; then
             if [ ! -e "$name" ]; then
                 complain "$file:$line: \"$name\" is not written from the root, or does not exist"
@@ -85,10 +89,6 @@ while IFS= read -r file; do
             fi
             to=$(layer_of "$name")
             may_use "$from" "$to" || complain "$file:$line: $from may not use $to (\"$name\")"
-            continue
-        fi
-        if [[ $name == *.pb-c.h ]]; then # generated from proto/
-            may_use "$from" proto || complain "$file:$line: $from may not use the messages (<$name>)"
             continue
         fi
         library=$(library_of "$name")
