@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# The CSI project's own conformance tests, csi-sanity, against Stowage's controller and node on a real NFS server.
+# Ends with "N passed, N failed, N skipped", counted from csi-sanity's report.
+#
+# usage: tests/sanity/run.sh shared [--keep] [--focus REGEX]
+#   --keep         leave the logs and the report behind, and say where
+#   --focus REGEX  only the specs whose name matches
+#
+# Installs (root, Debian 12 or newer) what it needs, builds csi-sanity with go into ~/.cache/stowage (CSI_SANITY names a
+# ready one), and exits 77 when there is no go or no module proxy. STOWAGE_BUILD_DIR: a build to test; default: preset dev.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+# shellcheck source=tests/support/nfs-server.sh
+. "$ROOT/tests/support/nfs-server.sh"
+# shellcheck source=tests/support/stowage.sh
+. "$ROOT/tests/support/stowage.sh"
+
+CAPACITY=1073741824          # bytes of a test volume, and after expanding
+EXPANDED_CAPACITY=2147483648
+VOLUMES_PER_NODE=3           # small: the attach limit spec makes a volume for every slot
+
+class="" keep=0 focus=""
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help)
+        show_help
+        exit 0
+        ;;
+    --keep) keep=1 ;;
+    --focus)
+        focus=${2:?--focus needs a regular expression}
+        shift
+        ;;
+    shared) class=$1 ;;
+    *)
+        note "unknown argument '$1'"
+        show_help >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
+[ -n "$class" ] || { show_help >&2 && exit 2; }
+
+find_csi_sanity() {
+    local dir=${XDG_CACHE_HOME:-$HOME/.cache}/stowage/csi-sanity-$CSI_SANITY_VERSION
+    sanity=${CSI_SANITY:-$dir/csi-sanity}
+    [ ! -x "$sanity" ] || return 0
+    go_ready || skip "go is missing (apt-get install golang-go, or see go.dev), so csi-sanity cannot be built"
+    note "building csi-sanity $CSI_SANITY_VERSION into $dir"
+    go_install "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity@$CSI_SANITY_VERSION" "$dir" ||
+        skip "csi-sanity $CSI_SANITY_VERSION cannot be built here: see go's message above"
+}
+
+clean_up() {
+    local rc=$?
+    trap - EXIT INT TERM
+    stowage_stop node "$work"
+    stowage_end_mounts "$work"
+    stowage_stop controller "$work"
+    nfs_server_stop "$work/nfs"
+    if [ "$keep" = 1 ]; then
+        note "logs and report: $work"
+    else
+        rm -rf --one-file-system "$work"
+    fi
+    exit "$rc"
+}
+
+write_parameters() {
+    # shellcheck disable=SC1091,SC2153 # written by nfs_server_start
+    . "$work/nfs/env"
+    cat >"$work/class.yaml" <<YAML
+server: "$NFS_HOST"
+share: "$NFS_SHARE"
+nfsPort: "$NFS_PORT"
+mountPort: "$MNT_PORT"
+nfsVersion: "3"
+YAML
+    printf '{}\n' >"$work/snapshot.yaml"
+    printf 'onDelete: "delete"\n' >"$work/mutable.yaml"
+}
+
+run_sanity() {
+    local flags=()
+    [ -z "$focus" ] || flags=(--ginkgo.focus="$focus")
+    # Serial, as csi-sanity wants it; mountdir and stagingdir must not exist yet.
+    timeout -k 10 900 "$sanity" --ginkgo.no-color --ginkgo.timeout=14m --ginkgo.junit-report="$work/report.xml" \
+        "${flags[@]}" \
+        --csi.endpoint="unix://$work/node.sock" --csi.controllerendpoint="unix://$work/controller.sock" \
+        --csi.testvolumesize="$CAPACITY" --csi.testvolumeexpandsize="$EXPANDED_CAPACITY" \
+        --csi.testvolumeparameters="$work/class.yaml" --csi.testsnapshotparameters="$work/snapshot.yaml" \
+        --csi.testvolumemutableparameters="$work/mutable.yaml" --csi.testnodevolumeattachlimit \
+        --csi.mountdir="$work/mount" --csi.stagingdir="$work/staging" \
+        </dev/null >"$work/sanity.log" 2>&1
+}
+
+# Failed specs with the assertion that failed, skipped ones with the reason; then the counts. Pending specs (csi-sanity has
+# one that it switched off itself) are "skipped" in a report's header, so specs are counted one by one.
+show_report() {
+    awk -v RS='<testcase ' '
+        function attribute(text, name,    at) {
+            at = match(text, name "=\"[^\"]*\"")
+            return at ? substr(text, RSTART + length(name) + 2, RLENGTH - length(name) - 3) : ""
+        }
+        function plain(text) {
+            gsub(/&#xA;|&#x9;/, " ", text); gsub(/&#34;|&quot;/, "\"", text); gsub(/&#39;/, "\x27", text)
+            gsub(/&lt;/, "<", text); gsub(/&gt;/, ">", text); gsub(/&amp;/, "\\&", text)
+            return text
+        }
+        NR > 1 {
+            name = attribute($0, "name"); status = attribute($0, "status")
+            if (name !~ /^\[It\]/) { if (status == "failed") print "FAILED  " plain(name) }
+            else if (status == "passed") passed++
+            else if (status == "pending") next
+            else if (status == "skipped") {
+                skipped++
+                if (match($0, /<skipped message="[^"]*"/))
+                    reason = plain(substr($0, RSTART + 18, RLENGTH - 19))
+                if (reason !~ /^skipped$/) print "skipped " plain(substr(name, 6)) ": " reason
+            } else {
+                failed++
+                print "FAILED  " plain(substr(name, 6))
+                if (match($0, /<(failure|error) message="[^"]*"/))
+                    print "        " plain(substr($0, RSTART, RLENGTH))
+            }
+        }
+        END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$work/report.xml"
+}
+
+find_csi_sanity
+install_for build nfs-server fuse
+[ -n "${STOWAGE_BUILD_DIR:-}" ] || build dev
+work=$(mktemp -d /tmp/stowage-sanity.XXXXXX)
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+nfs_server_start "$work/nfs" "$work/export"
+write_parameters
+stowage_start controller "$work"
+stowage_start node "$work" --node-id sanity-node --max-volumes "$VOLUMES_PER_NODE" --mount-mode fuse
+started=$(now_ms)
+rc=0
+run_sanity || rc=$?
+note "csi-sanity $CSI_SANITY_VERSION ended after $(seconds_since "$started") s"
+if [ ! -s "$work/report.xml" ]; then
+    tail -n 30 "$work/sanity.log"
+    die "csi-sanity wrote no report (exit code $rc)"
+fi
+report=$(show_report)
+if [ "$rc" != 0 ]; then
+    for log in controller node; do
+        grep -h '"level":"error"' "$work/$log.log" | tail -n 10 | sed "s/^/$log: /" || true
+    done
+fi
+say "$report"
+counts=$(tail -n 1 <<<"$report")
+[ "$rc" = 0 ] || exit 1
+# All of them, or something was left out without saying so.
+[ -n "$focus" ] || [ "$counts" = "$CSI_SANITY_SPECS passed, 0 failed, 0 skipped" ] || exit 1
