@@ -237,9 +237,8 @@ int shares_get(struct shares *shares, const struct share_location *location, boo
 
 static int compare_locations(const void *a, const void *b) {
     char text_a[CSI_ID_MAX + 1] = "", text_b[CSI_ID_MAX + 1] = "";
-    (void)share_location_format(a, text_a, NULL);
-    (void)share_location_format(b, text_b, NULL);
-    return strcmp(text_a, text_b);
+    bool bad = share_location_format(a, text_a, NULL) < 0 || share_location_format(b, text_b, NULL) < 0;
+    return bad ? 0 : strcmp(text_a, text_b);
 }
 
 int shares_locations(struct shares *shares, struct share_location **ret, size_t *ret_count) {

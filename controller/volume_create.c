@@ -26,6 +26,11 @@ static int check_room(struct share *share, const struct plan *plan, const struct
     return r < 0 ? r : 0;
 }
 
+// Failures that surely left no record: nothing shall stay behind. After others the next create goes on.
+static bool is_refusal(int r) {
+    return r == -ENOSPC || r == -EDQUOT || r == -EACCES || r == -EPERM || r == -EROFS || r == -ENOMEM;
+}
+
 // The directory first, the record after it: once the record is there, the volume is.
 static int make(struct share *share, const struct plan *plan, int64_t deadline_ns, struct err *err) {
     struct nfs_fh dir, again;
@@ -35,6 +40,8 @@ static int make(struct share *share, const struct plan *plan, int64_t deadline_n
         r = check_room(share, plan, &dir, deadline_ns, err);
     if (r == 0)
         r = store_create(share, plan->record, deadline_ns, err);
+    if (fresh && is_refusal(r))
+        volume_dir_unmake(share, plan->record, deadline_ns);
     if (r < 0 || fresh)
         return r;
     // It was there before. If its volume is being deleted just now, it has moved away: see volume_dir_trash.

@@ -91,6 +91,16 @@ int volume_dir_make(struct share *share, const struct record *record, int64_t de
     }
 }
 
+void volume_dir_unmake(struct share *share, const struct record *record, int64_t deadline_ns) {
+    struct nfs_call call = {.op = NFS_RMDIR, .deadline_ns = deadline_ns};
+    struct err why = ERR_NONE;
+    int r = share_walk_parent(share, record->sub_dir, deadline_ns, &call.fh, &call.name, &why);
+    if (r == 0)
+        r = share_call(share, &call, "remove a directory made in vain", &why);
+    if (r < 0)
+        log_debug("directory left", LOG_S("subDir", record->sub_dir), LOG_S("error", err_text(&why)));
+}
+
 int volume_dir_is_empty(struct share *share, const struct nfs_fh *dir, int64_t deadline_ns, struct err *err) {
     struct nfs_call page = {.op = NFS_READDIR, .fh = *dir, .deadline_ns = deadline_ns};
     int r = 0;

@@ -13,6 +13,8 @@
 // are set exactly. An existing directory is marked as shared.
 int volume_dir_make(struct share *share, const struct record *record, int64_t deadline_ns, struct nfs_fh *ret,
                     bool *ret_fresh, struct err *err) must_check;
+// Removes the last component again, if it is empty. What cannot be removed is used by the next create.
+void volume_dir_unmake(struct share *share, const struct record *record, int64_t deadline_ns);
 // Gives an existing directory the record's mode and owner, where they differ from `attr` (NULL: not known).
 int volume_dir_set(struct share *share, const struct record *record, const struct nfs_fh *dir,
                    const struct nfs_attr *attr, int64_t deadline_ns, struct err *err) must_check;
