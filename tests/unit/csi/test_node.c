@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Node service: argument errors, and what replies hold.
+#include "tests/unit/csi/fixture.h"
+
+static void test_node_arguments(void **state) {
+    struct fixture *f = *state;
+    char *no = "vol-999999";
+#define STAGE(code, ...) CALL(f, Node, NodeStageVolume, node_stage_volume, code, __VA_ARGS__)
+#define NODE_PUBLISH(code, ...) CALL(f, Node, NodePublishVolume, node_publish_volume, code, __VA_ARGS__)
+    STAGE(RPC_INVALID_ARGUMENT, q.staging_target_path = "/s"; q.volume_capability = &mount_volume);
+    STAGE(RPC_INVALID_ARGUMENT, q.volume_id = no; q.volume_capability = &mount_volume);
+    STAGE(RPC_INVALID_ARGUMENT, q.volume_id = no; q.staging_target_path = "/s");
+    STAGE(RPC_INVALID_ARGUMENT, q.volume_id = no; q.staging_target_path = "s"; q.volume_capability = &mount_volume);
+    STAGE(RPC_NOT_FOUND, q.volume_id = no; q.staging_target_path = "/s"; q.volume_capability = &mount_volume);
+    NODE_PUBLISH(RPC_INVALID_ARGUMENT, q.target_path = "/t"; q.volume_capability = &mount_volume);
+    NODE_PUBLISH(RPC_INVALID_ARGUMENT, q.volume_id = no; q.volume_capability = &mount_volume);
+    NODE_PUBLISH(RPC_INVALID_ARGUMENT, q.volume_id = no; q.target_path = "/t");
+    NODE_PUBLISH(RPC_INVALID_ARGUMENT, q.volume_id = no; q.target_path = "t"; q.volume_capability = &mount_volume);
+    NODE_PUBLISH(RPC_FAILED_PRECONDITION, q.volume_id = no; q.target_path = "/t"; q.volume_capability = &mount_volume);
+    NODE_PUBLISH(RPC_NOT_FOUND, q.volume_id = no; q.target_path = "/t"; q.staging_target_path = "/s";
+                 q.volume_capability = &mount_volume);
+    CALL(f, Node, NodeUnstageVolume, node_unstage_volume, RPC_INVALID_ARGUMENT, q.volume_id = no);
+    CALL(f, Node, NodeUnstageVolume, node_unstage_volume, RPC_INVALID_ARGUMENT, q.staging_target_path = "/s");
+    CALL(f, Node, NodeUnpublishVolume, node_unpublish_volume, RPC_INVALID_ARGUMENT, q.volume_id = no);
+    CALL(f, Node, NodeUnpublishVolume, node_unpublish_volume, RPC_INVALID_ARGUMENT, q.target_path = "/t");
+    CALL(f, Node, NodeGetVolumeStats, node_get_volume_stats, RPC_INVALID_ARGUMENT, q.volume_id = no);
+    CALL(f, Node, NodeGetVolumeStats, node_get_volume_stats, RPC_INVALID_ARGUMENT, q.volume_path = "/t");
+    CALL(f, Node, NodeGetVolumeStats, node_get_volume_stats, RPC_NOT_FOUND, q.volume_id = no; q.volume_path = "a/b");
+    CALL(f, Node, NodeExpandVolume, node_expand_volume, RPC_INVALID_ARGUMENT, q.volume_id = no);
+    CALL(f, Node, NodeExpandVolume, node_expand_volume, RPC_INVALID_ARGUMENT, q.volume_path = "/t");
+    CALL(f, Node, NodeExpandVolume, node_expand_volume, RPC_NOT_FOUND, q.volume_id = no; q.volume_path = "/t");
+}
+
+static void test_node_replies(void **state) {
+    struct fixture *f = *state;
+    cleanup_free char *id = new_volume(f, "v");
+    STAGE(RPC_OK, q.volume_id = id; q.staging_target_path = "/s"; q.volume_capability = &mount_volume);
+    const Csi__V1__NodeGetVolumeStatsResponse *reply =
+        CALL(f, Node, NodeGetVolumeStats, node_get_volume_stats, RPC_OK, q.volume_id = id; q.volume_path = "/s");
+    assert_int_equal(reply->n_usage, 2);
+    assert_int_equal(reply->usage[0]->unit, CSI__V1__VOLUME_USAGE__UNIT__BYTES);
+    assert_int_equal(reply->usage[0]->available, 20);
+    assert_int_equal(reply->usage[1]->total, 3);
+    const Csi__V1__NodeGetInfoResponse *info = CALL(f, Node, NodeGetInfo, node_get_info, RPC_OK, );
+    assert_string_equal(info->node_id, FAKE_NODE);
+    assert_int_equal(info->max_volumes_per_node, FAKE_NODE_VOLUMES);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        T(test_node_arguments),
+        T(test_node_replies),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
