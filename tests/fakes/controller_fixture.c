@@ -20,6 +20,8 @@ static int open_fake(void *arg, const struct nfs_options *options, struct nfs_sh
     if (strcmp(options->server, FIXTURE_SERVER) != 0)
         return err_set(err, -EHOSTUNREACH, "NFS server %s does not answer", options->server);
     f->nfs = faulty_nfs_new(fake_nfs_open(f->store));
+    if (f->nfs && f->die_at)
+        faulty_nfs_die(f->nfs, f->die_at, f->die_applied);
     *ret = f->nfs;
     return f->nfs ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
