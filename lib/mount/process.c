@@ -90,7 +90,7 @@ static int read_stat(pid_t pid, char *ret_state, uint64_t *ret_start) {
     if (!at || sscanf(at, ") %c", ret_state) != 1)
         return -ESRCH;
     at++;
-    for (int field = 2; field < 22; field++) {
+    for (int field = 3; field < 22; field++) { // `at` is before the state, field 3
         at = strchr(at + 1, ' ');
         if (!at)
             return -ESRCH;

@@ -72,6 +72,9 @@ static void a_process_is_known_by_pid_start_and_boot(void **state) {
     assert_int_equal(process_identify(pid, &id), 0);
     int pidfd cleanup_close = process_open(&id);
     assert_true(pidfd >= 0);
+    struct process_id self;
+    assert_int_equal(process_identify(getpid(), &self), 0);
+    assert_true(id.start >= self.start && id.start - self.start < 100000); // ticks, and no other field
     assert_int_equal(getsid(pid), pid); // a session of its own
 
     other = id;
