@@ -69,8 +69,9 @@ clean_up() {
 }
 
 write_parameters() {
-    # shellcheck disable=SC1091,SC2153 # written by nfs_server_start
+    # shellcheck disable=SC1091 # written by nfs_server_start
     . "$work/nfs/env"
+    # shellcheck disable=SC2153 # from that file
     cat >"$work/class.yaml" <<YAML
 server: "$NFS_HOST"
 share: "$NFS_SHARE"

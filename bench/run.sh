@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Measures Stowage beside a named other, in one run on this machine. Figures are lines "area.figure value unit";
+# everything else is a comment that starts with "#".
+#
+# usage: bench/run.sh provision|shared-io|all
+#   provision   volumes made, listed and deleted by the controller, and what the two processes weigh
+#   shared-io   the FUSE mount beside raw libnfs on the same server
+#
+# Machines are shared and noisy: quote the ratios, never a single absolute figure. As root on Debian 12 or newer.
+# STOWAGE_BUILD_DIR: measure this build instead of building preset release.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
+
+case ${1:-} in
+-h | --help)
+    show_help
+    exit 0
+    ;;
+provision | shared-io) areas=$1 ;;
+all) areas="provision shared-io" ;;
+*)
+    show_help >&2
+    exit 2
+    ;;
+esac
+
+# Median of 200 appends of 4 KiB that are brought to stable storage.
+fdatasync_us() {
+    local file
+    file=$(mktemp "${TMPDIR:-/var/tmp}/stowage-fdatasync.XXXXXX")
+    python3 - "$file" <<'PY'
+import os, sys, time
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+took = []
+for _ in range(200):
+    os.write(fd, bytes(4096))
+    start = time.monotonic()
+    os.fdatasync(fd)
+    took.append(time.monotonic() - start)
+print(f"{sorted(took)[100] * 1e6:.0f}")
+PY
+    rm -f "$file"
+}
+
+install_for build nfs-server fuse integration
+if [ -z "${STOWAGE_BUILD_DIR:-}" ]; then
+    build release
+    export STOWAGE_BUILD_DIR=$ROOT/build/release
+fi
+say "# $(uname -srm), $(nproc) processors ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1))," \
+    "$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)"
+say "# stowage $("$STOWAGE_BUILD_DIR/bin/stowage" --version | cut -d ' ' -f 2) at" \
+    "$(git -C "$ROOT" rev-parse --short HEAD 2>/dev/null || say unknown)," \
+    "nfs-ganesha $(dpkg-query -W -f='${Version}' nfs-ganesha), libnfs $(dpkg-query -W -f='${Version}' libnfs-dev)"
+say "machine.fdatasync $(fdatasync_us) us"
+rc=0
+for area in $areas; do
+    script=$ROOT/bench/${area//-/_}.sh
+    [ -x "$script" ] || die "$script is missing"
+    "$script" || rc=1
+done
+exit "$rc"
