@@ -2,7 +2,6 @@
 // A server that freezes and one that is killed, with calls in flight: nothing is lost, nothing hangs.
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +88,9 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     (void)state;
+    nfs_server_thaw(&server); // also after a failure
     share = nfs_share_free(share);
+    open_calls = 0;
     return 0;
 }
 
@@ -145,10 +146,10 @@ static void test_freeze_resumes(void **state) {
     (void)state;
     unsigned char *data = malloc((size_t)BLOCKS * BLOCK);
     struct nfs_call *calls = write_all(data);
-    assert_int_equal(kill(server.pid, SIGSTOP), 0);
+    nfs_server_freeze(&server);
     struct nfs_call late = {.op = NFS_GETATTR, .fh = file, .deadline_ns = from_now(300)};
     assert_int_equal(nfs_run(share, &late), -ETIMEDOUT);
-    assert_int_equal(kill(server.pid, SIGCONT), 0);
+    nfs_server_thaw(&server);
     assert_true(wait_open(0));
     check_results(calls);
     check_all(data);
@@ -194,7 +195,7 @@ static void test_deadline_and_cancel_when_frozen(void **state) {
     struct nfs_call *calls = calloc(3 * COUNT, sizeof *calls);
     assert_true(data && calls);
     memset(data, 'x', (size_t)COUNT * NFS_IO_MAX);
-    assert_int_equal(kill(server.pid, SIGSTOP), 0);
+    nfs_server_freeze(&server);
     for (unsigned i = 0; i < COUNT; i++) {
         calls[i] = (struct nfs_call){.op = NFS_GETATTR, .fh = file, .deadline_ns = from_now(200)};
         calls[COUNT + i] = (struct nfs_call){.op = NFS_READ, .fh = file, .data = data, .count = 1000};
@@ -219,7 +220,7 @@ static void test_deadline_and_cancel_when_frozen(void **state) {
     free(calls);
     assert_int_equal(open_calls, 2 * COUNT);
     open_calls = 0;
-    assert_int_equal(kill(server.pid, SIGCONT), 0);
+    nfs_server_thaw(&server);
     struct nfs_call c = {.op = NFS_GETATTR, .fh = file};
     assert_int_equal(run(&c), 0);
 }
@@ -228,13 +229,13 @@ static void test_close_when_frozen(void **state) {
     (void)state;
     enum { COUNT = 100 };
     struct nfs_call calls[COUNT];
-    assert_int_equal(kill(server.pid, SIGSTOP), 0);
+    nfs_server_freeze(&server);
     for (unsigned i = 0; i < COUNT; i++) {
         calls[i] = (struct nfs_call){.op = NFS_GETATTR, .fh = file};
         submit(&calls[i]);
     }
     share = nfs_share_free(share);
-    assert_int_equal(kill(server.pid, SIGCONT), 0);
+    nfs_server_thaw(&server);
     assert_int_equal(open_calls, 0);
     for (unsigned i = 0; i < COUNT; i++)
         assert_int_equal(calls[i].result, -ECANCELED);
@@ -287,9 +288,9 @@ static void test_open_errors(void **state) {
     assert_true(r == -EHOSTUNREACH || r == -ETIMEDOUT);
     options = nfs_server_options(&server, version, 1);
     options.deadline_ns = from_now(300);
-    assert_int_equal(kill(server.pid, SIGSTOP), 0);
+    nfs_server_freeze(&server);
     assert_int_equal(nfs_share_open(&options, &other, &err), -ETIMEDOUT);
-    assert_int_equal(kill(server.pid, SIGCONT), 0);
+    nfs_server_thaw(&server);
 }
 
 static int suite(int of_version) {

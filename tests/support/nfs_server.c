@@ -66,6 +66,22 @@ int nfs_server_restart(struct nfs_server *server) {
     return start(server);
 }
 
+static bool stands_still(pid_t pid) {
+    char command[128]; // the state is the field after the name in parentheses (proc(5))
+    (void)snprintf(command, sizeof command, "! sed 's/.*) //' /proc/%d/task/*/stat | grep -qv '^[TtZX]'", (int)pid);
+    return run(command) == 0;
+}
+
+void nfs_server_freeze(const struct nfs_server *server) {
+    (void)kill(server->pid, SIGSTOP); // takes effect on each thread by and by
+    while (!stands_still(server->pid))
+        ;
+}
+
+void nfs_server_thaw(const struct nfs_server *server) {
+    (void)kill(server->pid, SIGCONT);
+}
+
 void nfs_server_stop(struct nfs_server *server) {
     char command[256];
     (void)snprintf(command, sizeof command, "bash tests/support/nfs-server.sh stop %s; rm -rf %s", server->dir,
