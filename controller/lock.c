@@ -12,6 +12,7 @@ struct lock {
     struct share *share;
     struct nfs_fh fh;
     uint64_t fileid;
+    bool lost;        // somebody else's now: not to be removed
     int64_t since_ns; // local monotonic time before the lease was (re)newed: it ends LOCK_LEASE_S later or after that
     char name[];
 };
@@ -21,7 +22,7 @@ static int64_t local_now(const struct share *share) {
 }
 
 bool lock_held(const struct lock *lock) {
-    return local_now(lock->share) - lock->since_ns < LOCK_LEASE_S * NS_PER_S;
+    return !lock->lost && local_now(lock->share) - lock->since_ns < LOCK_LEASE_S * NS_PER_S;
 }
 
 // One exclusive CREATE. The new file's attributes are *ret_attr.
@@ -50,21 +51,6 @@ static void random_name(struct share *share, char ret[static HASH_ID_LEN + 1]) {
 static int remove_file(struct share *share, enum share_dir dir, const char *name, int64_t deadline_ns) {
     struct nfs_call call = {.op = NFS_REMOVE, .fh = share->dirs[dir], .name = name, .deadline_ns = deadline_ns};
     return share_call(share, &call, "remove a temporary file", NULL);
-}
-
-// The server's clock, from a file made just now.
-static int server_now(struct share *share, int64_t deadline_ns, int64_t *ret_s, struct err *err) {
-    char name[HASH_ID_LEN + 1];
-    struct nfs_fh fh;
-    struct nfs_attr attr;
-    random_name(share, name);
-    int r = create_file(share, SHARE_DIR_TMP, name, deadline_ns, &fh, &attr, err);
-    if (r < 0)
-        return r;
-    *ret_s = attr.mtime.tv_sec;
-    if (remove_file(share, SHARE_DIR_TMP, name, deadline_ns) < 0)
-        log_debug("temporary file left", LOG_S("share", share->text), LOG_S("file", name));
-    return 0;
 }
 
 static int busy(const struct share *share, const char *name, struct err *err) {
@@ -114,7 +100,7 @@ static int contend(struct share *share, const char *name, int64_t deadline_ns, s
     if (r < 0)
         return r == -ENOENT ? 0 : r; // released just now
     int64_t now;
-    r = server_now(share, deadline_ns, &now, err);
+    r = share_server_now(share, deadline_ns, &now, err);
     if (r < 0)
         return r;
     if (now - look.attr.mtime.tv_sec <= LOCK_LEASE_S)
@@ -157,7 +143,8 @@ int lock_renew(struct lock *lock, int64_t deadline_ns, struct err *err) {
     struct nfs_call look = {
         .op = NFS_LOOKUP, .fh = lock->share->dirs[SHARE_DIR_LOCKS], .name = lock->name, .deadline_ns = deadline_ns};
     int r = share_call(lock->share, &look, "renew a lock", err);
-    if (r == -ENOENT || (r == 0 && look.attr.fileid != lock->fileid))
+    lock->lost = r == -ENOENT || (r == 0 && look.attr.fileid != lock->fileid);
+    if (lock->lost)
         return err_set(err, -ESTALE, "the lock '%s' on %s was taken over by another controller", lock->name,
                        lock->share->text);
     struct nfs_call set = {

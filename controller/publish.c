@@ -115,7 +115,7 @@ static int publish(struct volumes *volumes, const struct call_context *ctx, cons
     int64_t max = 0;
     int r = volume_check_capability(&request->capability, err);
     if (r == 0)
-        r = volume_find(volumes, ctx, request->volume_id, found, err);
+        r = volume_load(volumes, ctx, request->volume_id, found, err);
     if (r == 0)
         r = find_node(volumes, request->node_id, &max, err);
     if (r == 0)
@@ -155,7 +155,7 @@ static int drop_node(struct record *record, void *arg, struct err *err) {
 
 int volume_unpublish(void *self, const struct call_context *ctx, const char *id, const char *node_id, struct err *err) {
     struct found found cleanup(found_done) = {0};
-    int r = volume_find(self, ctx, id, &found, err);
+    int r = volume_load(self, ctx, id, &found, err);
     // Seldom does anything change: attaching is not required. The record is looked at before it is locked.
     if (r == 0 && (node_id ? node_of(found.record, node_id) != NULL : found.record->node_count > 0))
         r = store_update(found.share, SHARED_VOLUME, found.id.key, found.deadline_ns, drop_node,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/store.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 
 struct share *share_ref(struct share *share) {
@@ -103,4 +104,26 @@ int share_walk_parent(struct share *share, const char *sub_dir, int64_t deadline
     const char *slash = strrchr(sub_dir, '/');
     *ret_name = slash ? slash + 1 : sub_dir;
     return walk(share, sub_dir, slash ? (size_t)(slash - sub_dir) : 0, deadline_ns, ret, NULL, err);
+}
+
+int share_server_now(struct share *share, int64_t deadline_ns, int64_t *ret_s, struct err *err) {
+    unsigned char bytes[16];
+    char name[HASH_ID_LEN + 1];
+    clock_random(share->clock, bytes, sizeof bytes);
+    hash_encode(bytes, name);
+    struct nfs_call make = {.op = NFS_CREATE,
+                            .fh = share->dirs[SHARE_DIR_TMP],
+                            .name = name,
+                            .exclusive = true,
+                            .set = {.mask = NFS_SET_MODE, .mode = 0600},
+                            .deadline_ns = deadline_ns};
+    int r = share_call(share, &make, "ask for the server's time", err);
+    if (r < 0)
+        return r;
+    *ret_s = make.attr.mtime.tv_sec;
+    struct nfs_call drop = {
+        .op = NFS_REMOVE, .fh = share->dirs[SHARE_DIR_TMP], .name = name, .deadline_ns = deadline_ns};
+    if (share_call(share, &drop, "remove a temporary file", NULL) < 0)
+        log_debug("temporary file left", LOG_S("share", share->text));
+    return 0;
 }

@@ -77,6 +77,9 @@ int share_walk(struct share *share, const char *sub_dir, int64_t deadline_ns, st
 int share_walk_parent(struct share *share, const char *sub_dir, int64_t deadline_ns, struct nfs_fh *ret,
                       const char **ret_name, struct err *err) must_check;
 
+// The server's clock in seconds since 1970, from the attributes of a file made just now in tmp/.
+int share_server_now(struct share *share, int64_t deadline_ns, int64_t *ret_s, struct err *err) must_check;
+
 // ---- the registry -------------------------------------------------------------------------------------------
 
 struct shares;
@@ -106,4 +109,7 @@ int shares_get(struct shares *shares, const struct share_location *location, boo
                struct share **ret, struct err *err) must_check;
 // The locations of all known shares, sorted by their text; to be released with shares_locations_done.
 int shares_locations(struct shares *shares, struct share_location **ret, size_t *ret_count) must_check;
+// How many records of a kind all open shares have in their caches; how many shares are open.
+size_t shares_count_records(struct shares *shares, enum shared_kind kind);
+size_t shares_count_open(struct shares *shares);
 void shares_locations_done(struct share_location *locations, size_t count);

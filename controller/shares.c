@@ -269,3 +269,29 @@ void shares_locations_done(struct share_location *locations, size_t count) {
         share_location_done(&locations[i]);
     free(locations);
 }
+
+static size_t count_open(struct shares *shares, enum shared_kind kind, size_t *ret_records) {
+    LOCK_SCOPE(&shares->lock);
+    const struct strmap_slot *slot;
+    size_t open = 0;
+    *ret_records = 0;
+    for (size_t i = 0; (slot = strmap_next(&shares->known, &i));) {
+        const struct known *known = slot->value;
+        if (!known->open)
+            continue;
+        open++;
+        *ret_records += store_count(known->open, kind);
+    }
+    return open;
+}
+
+size_t shares_count_records(struct shares *shares, enum shared_kind kind) {
+    size_t records;
+    (void)count_open(shares, kind, &records);
+    return records;
+}
+
+size_t shares_count_open(struct shares *shares) {
+    size_t records;
+    return count_open(shares, SHARED_VOLUME, &records);
+}

@@ -55,7 +55,7 @@ int volume_locate(struct volumes *volumes, const struct call_context *ctx, const
     return shares_get(volumes->options.shares, &ret->id.location, false, ret->deadline_ns, &ret->share, err);
 }
 
-int volume_find(struct volumes *volumes, const struct call_context *ctx, const char *id, struct found *ret,
+int volume_load(struct volumes *volumes, const struct call_context *ctx, const char *id, struct found *ret,
                 struct err *err) {
     int r = volume_locate(volumes, ctx, id, ret, err);
     if (r == 0)

@@ -31,7 +31,7 @@ static int describe(struct found *found, struct volume_info *ret, struct err *er
 int volume_get(void *self, const struct call_context *ctx, const char *id, struct volume_info *ret, struct err *err) {
     struct found found cleanup(found_done) = {0};
     struct volume_info info cleanup(volume_info_done) = {0};
-    int r = volume_find(self, ctx, id, &found, err);
+    int r = volume_load(self, ctx, id, &found, err);
     if (r == 0)
         r = describe(&found, &info, err);
     if (r < 0)

@@ -18,9 +18,9 @@ struct found { // an existing volume
 };
 void found_done(struct found *found);
 // -ENOENT with a message when there is no such volume; garbage is no volume.
-int volume_find(struct volumes *volumes, const struct call_context *ctx, const char *id, struct found *ret,
+int volume_load(struct volumes *volumes, const struct call_context *ctx, const char *id, struct found *ret,
                 struct err *err) must_check;
-// Like volume_find, without reading the record: a garbage id or a share without a layout is -ENOENT.
+// Like volume_load, without reading the record: a garbage id or a share without a layout is -ENOENT.
 int volume_locate(struct volumes *volumes, const struct call_context *ctx, const char *id, struct found *ret,
                   struct err *err) must_check;
 // The code that csi/ shall see for what happened inside; every function of volume_ops ends with it.

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// stowage-controller: settings, shares, background work, volumes and snapshots, the CSI services, /healthz and /metrics; then it
+// waits for a signal, and takes everything down in reverse.
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/config.h"
+#include "controller/resume.h"
+#include "controller/sweep.h"
+#include "controller/tree_work.h"
+#include "controller/volume.h"
+#include "csi/server.h"
+#include "lib/base/log.h"
+#include "lib/base/metrics.h"
+#include "lib/http/server.h"
+
+#define STOP_GRACE_MS 10000
+
+struct process { // in the order of their making
+    struct config config;
+    struct tree_worker *worker;
+    struct resume *resume;
+    struct shares *shares;
+    struct volumes *volumes;
+    struct volume_class class;
+    struct csi_server *csi;
+    struct http_server *http;
+};
+
+// ---- what is measured -------------------------------------------------------------------------------------------
+
+static double count_volumes(void *arg) {
+    return (double)shares_count_records(((struct process *)arg)->shares, SHARED_VOLUME);
+}
+static double count_snapshots(void *arg) {
+    return (double)shares_count_records(((struct process *)arg)->shares, SHARED_SNAPSHOT);
+}
+static double count_shares(void *arg) {
+    return (double)shares_count_open(((struct process *)arg)->shares);
+}
+
+static struct metric volumes_metric = {
+    .type = METRIC_GAUGE, .name = "stowage_volumes", .help = "Volumes on open shares.", .read = count_volumes};
+static struct metric snapshots_metric = {
+    .type = METRIC_GAUGE, .name = "stowage_snapshots", .help = "Snapshots on open shares.", .read = count_snapshots};
+static struct metric shares_metric = {
+    .type = METRIC_GAUGE, .name = "stowage_shares_open", .help = "Shares that are open.", .read = count_shares};
+
+static void register_metrics(struct process *p) {
+    struct metric *all[] = {&volumes_metric, &snapshots_metric, &shares_metric};
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        all[i]->arg = p;
+        metric_register(all[i]);
+    }
+}
+
+static int answer_health(void *arg, struct str *body, const char **ret_type) {
+    (void)arg, (void)ret_type;
+    return str_append(body, "ok\n") < 0 ? 500 : 200;
+}
+
+static const struct http_route routes[] = {{"/healthz", answer_health, NULL}, {"/metrics", http_metrics, NULL}};
+
+// ---- building, in order -------------------------------------------------------------------------------------------
+
+static void share_opened(void *arg, struct share *share) {
+    struct process *p = arg;
+    tree_worker_share_opened(p->worker, share);
+    resume_share(p->resume, share);
+}
+
+static int resume_volumes(void *self, struct share *share, int64_t deadline_ns, struct err *err) {
+    return volumes_resume(((struct process *)self)->volumes, share, deadline_ns, err);
+}
+static int resume_sweep(void *self, struct share *share, int64_t deadline_ns, struct err *err) {
+    (void)self;
+    return sweep_tmp(share, deadline_ns, err);
+}
+
+static int start_worker(struct process *p, struct err *err) {
+    struct tree_worker_options options = {
+        .remove_workers = p->config.remove_workers,
+        .copy_workers = p->config.copy_workers,
+    };
+    return tree_worker_new(&options, &p->worker, err);
+}
+
+static int start_resume(struct process *p, struct err *err) {
+    const struct resume_step steps[] = {
+        {"volumes", resume_volumes, p},
+        {"temporary files", resume_sweep, p},
+    };
+    return resume_new(steps, ARRAY_SIZE(steps), &p->resume, err);
+}
+
+static int start_shares(struct process *p, struct err *err) {
+    struct shares_options options = {
+        .state_dir = p->config.state_dir,
+        .connections = p->config.connections,
+        .cred = {.uid = p->config.uid, .gid = p->config.gid},
+        .opened = share_opened,
+        .opened_arg = p,
+    };
+    int r = shares_new(&options, &p->shares, err);
+    for (size_t i = 0; r == 0 && i < p->config.shares.count; i++) {
+        struct share_location location cleanup(share_location_done) = {0};
+        r = share_location_parse(p->config.shares.items[i], &location, err);
+        if (r == 0)
+            r = shares_add(p->shares, &location, err);
+    }
+    return r;
+}
+
+static int start_volumes(struct process *p, struct err *err) {
+    struct volumes_options options = {
+        .shares = p->shares,
+        .work = tree_worker_ops(p->worker),
+        .nodes = p->config.node_list,
+        .node_count = p->config.nodes.count,
+        .max_volumes_per_node = p->config.max_volumes_per_node,
+        .default_on_delete = p->config.default_on_delete,
+        .default_permissions = p->config.default_permissions,
+    };
+    return volumes_new(&options, &p->volumes, err);
+}
+
+static int open_known(struct process *p, struct err *err) {
+    struct share_location *locations = NULL;
+    size_t count = 0;
+    if (shares_locations(p->shares, &locations, &count) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        resume_open(p->resume, p->shares, &locations[i]);
+    shares_locations_done(locations, count);
+    return 0;
+}
+
+static int start_csi(struct process *p, struct err *err) {
+    p->class = (struct volume_class){
+        .driver_name = SHARED_DRIVER_NAME,
+        .volumes = &volume_ops,
+        .volumes_self = p->volumes,
+        .mutable_parameters = volume_mutable_parameters,
+    };
+    struct csi_server_options options = {.socket = p->config.socket, .class = &p->class, .threads = p->config.threads};
+    return csi_server_start(&options, &p->csi, err);
+}
+
+static int start_http(struct process *p, struct err *err) {
+    register_metrics(p);
+    return p->config.http ? http_server_start(p->config.http, routes, ARRAY_SIZE(routes), &p->http, err) : 0;
+}
+
+static int start(struct process *p, struct err *err) {
+    static int (*const steps[])(struct process *, struct err *) = {
+        start_worker, start_resume, start_shares, start_volumes, open_known, start_csi, start_http};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
+        r = steps[i](p, err);
+    return r;
+}
+
+static void stop(struct process *p) {
+    p->http = http_server_free(p->http);
+    p->csi = csi_server_stop(p->csi, STOP_GRACE_MS);
+    p->resume = resume_free(p->resume);
+    p->worker = tree_worker_free(p->worker);
+    p->volumes = volumes_free(p->volumes);
+    p->shares = shares_free(p->shares);
+    config_done(&p->config);
+}
+
+// ---- the process ------------------------------------------------------------------------------------------------
+
+static sigset_t stop_signals(void) {
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    return set;
+}
+
+static void wait_for_signal(void) {
+    sigset_t set = stop_signals();
+    int number = 0;
+    while (sigwait(&set, &number) != 0)
+        continue;
+    log_info("stopping", LOG_I("signal", number));
+}
+
+int main(int argc, char **argv) {
+    struct process p = {0};
+    struct err err = ERR_NONE;
+    sigset_t set = stop_signals();
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL); // before any thread starts, so that all of them leave these to main
+    int r = config_read(argc, argv, &p.config, &err);
+    if (r == -ECANCELED)
+        return 0;
+    log_init("stowage-controller", (enum log_level)p.config.log_level, (enum log_format)p.config.log_format);
+    if (r == 0)
+        r = start(&p, &err);
+    if (r == 0) {
+        log_info("started", LOG_S("version", STOWAGE_VERSION), LOG_S("socket", p.config.socket));
+        wait_for_signal();
+    } else {
+        (void)fprintf(stderr, "stowage-controller: %s\n", err_text(&err));
+    }
+    stop(&p);
+    return r == 0 ? 0 : 1;
+}
