@@ -35,6 +35,10 @@ static struct fake_object *add(struct fake_class *fake, struct fake_object *list
     return NULL;
 }
 
+static int full(struct err *err) {
+    return err_set(err, -ENOSPC, "the fake is full");
+}
+
 static void drop(struct fake_object *object) {
     if (object)
         free(object->name);
@@ -87,6 +91,8 @@ static int create(void *self, const struct call_context *ctx, const struct volum
         return err_set(err, -ENOENT, "no source '%s'", request->source_id);
     if (!volume) {
         volume = add(fake, fake->volumes, "vol", request->name);
+        if (!volume)
+            return full(err);
         volume->size = size;
         volume->kind = request->source;
         (void)snprintf(volume->source, sizeof volume->source, "%s", request->source_id ? request->source_id : "");
@@ -251,6 +257,8 @@ static int snapshot_create(void *self, const struct call_context *ctx, const cha
         return r;
     if (!snapshot) {
         snapshot = add(fake, fake->snapshots, "snap", name);
+        if (!snapshot)
+            return full(err);
         (void)snprintf(snapshot->source, sizeof snapshot->source, "%s", source_volume_id);
     }
     describe_snapshot(snapshot, ret);
@@ -330,9 +338,13 @@ static int group_create(void *self, const struct call_context *ctx, const char *
     for (size_t i = 0; !group && i <= count; i++) {
         if (i == count) {
             group = add(fake, fake->groups, "group", name);
+            if (!group)
+                return full(err);
             break;
         }
         struct fake_object *member = add(fake, fake->snapshots, "snap", name);
+        if (!member)
+            return full(err);
         (void)snprintf(member->source, sizeof member->source, "%s", volume_ids[i]);
         (void)snprintf(member->group, sizeof member->group, "group-%06u", fake->next + (unsigned)(count - 1 - i));
     }
