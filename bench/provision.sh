@@ -118,7 +118,7 @@ mount_mkdir_umount() {
     mkdir -p /run/peer
     started=$(now_ms)
     for i in $(seq "$PEER_VOLUMES"); do
-        mount -t nfs -o vers=4.1 127.0.0.1:/mnt/export /run/peer
+        mount -t nfs -o vers=4.1 127.0.0.1:/export /run/peer
         mkdir "/run/peer/peer-$i"
         umount /run/peer
     done
@@ -135,18 +135,18 @@ peer_driver() {
     "$PEER" --endpoint=unix:///run/peer.sock --nodeid=guest --working-mount-dir=/run/peer >/run/peer.log 2>&1 &
     pid=$!
     wait_until 20 test -S /run/peer.sock
-    load /run/peer.sock create "$PEER_VOLUMES" 1 server=127.0.0.1 share=/mnt/export | figures peer_create_1_
+    load /run/peer.sock create "$PEER_VOLUMES" 1 server=127.0.0.1 share=/export | figures peer_create_1_
     say "provision.peer_rss_mib $(rss_mib "$pid") MiB"
     stop_pid "$pid"
 }
 
 inside() {
     uml_setup
-    uml_serve_nfs /mnt/export
+    uml_serve_nfs /mnt/root
     work=/run/stowage
     mkdir -p "$work"
     stowage_start controller "$work" --log-level warning
-    load "$work/controller.sock" create 200 1 server=127.0.0.1 share=/mnt/export | figures guest_create_1_
+    load "$work/controller.sock" create 200 1 server=127.0.0.1 share=/export | figures guest_create_1_
     load "$work/controller.sock" delete 200 1 | figures guest_delete_1_
     stowage_stop controller "$work"
     if [ "$PEER" = none ]; then

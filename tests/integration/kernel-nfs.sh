@@ -67,9 +67,9 @@ mounted_as() { grep -E " $1 .* - nfs4? .*vers=$2" /proc/self/mountinfo; }
 not_mounted() { ! grep -F " $W/" /proc/self/mountinfo; }
 write_and_read() {
     printf 'through the kernel\n' >"$1/file"
-    [ "$(cat "/mnt/export/$2/file")" = "through the kernel" ]
+    [ "$(cat "/mnt/root/export/$2/file")" = "through the kernel" ]
     dd if=/dev/urandom of="$1/big" bs=1M count=16 conv=fsync status=none
-    cmp "$1/big" "/mnt/export/$2/big"
+    cmp "$1/big" "/mnt/root/export/$2/big"
 }
 cannot_write() { ! touch "$1/refused"; }
 
@@ -78,7 +78,7 @@ one() {
     local version=$1 name=$2 id staging=$W/staging-$2 target=$W/target-$2
     shift 2
     check "v$version: a volume is created" ctl volume create "$name" --size 1Gi -p server=127.0.0.1 \
-        -p share=/mnt/export -p mountMode=kernel "$@"
+        -p share=/export -p mountMode=kernel "$@"
     id=$(sed -n 's/^id  *//p' /run/check.log)
     check "v$version: it is staged" ctl volume stage "$id" --staging "$staging" --mount-option "vers=$version"
     check "v$version: mountinfo says NFS $version" mounted_as "$staging" "$version"
@@ -97,7 +97,7 @@ one() {
 
 run_sanity() {
     local rc=0
-    printf 'server: "127.0.0.1"\nshare: "/mnt/export"\nmountMode: "kernel"\n' >"$W/class.yaml"
+    printf 'server: "127.0.0.1"\nshare: "/export"\nmountMode: "kernel"\n' >"$W/class.yaml"
     printf 'onDelete: "delete"\n' >"$W/mutable.yaml"
     timeout 240 "$CSI_SANITY" --ginkgo.no-color --csi.endpoint="unix://$W/node.sock" \
         --csi.controllerendpoint="unix://$W/controller.sock" --csi.testvolumesize=1073741824 \
@@ -113,7 +113,7 @@ run_sanity() {
 
 inside() {
     uml_setup
-    uml_serve_nfs /mnt/export
+    uml_serve_nfs /mnt/root
     mkdir -p "$W"
     check "stowage-controller starts" stowage_start controller "$W"
     check "stowage-node starts" stowage_start node "$W" --node-id guest --max-volumes 3 --mount-mode kernel

@@ -6,7 +6,7 @@
 #           uml_boot SECONDS LOG SCRIPT [NAME=VALUE...]   boots; the script's exit code becomes ours, its output is in LOG
 # Inside:   uml_inside            true in the process that is the guest's init
 #           uml_setup             proc, sysfs, writable /run /mnt /var/lib/nfs, loopback network
-#           uml_serve_nfs DIR     exports DIR with the kernel's server, v3 and v4.2, as /export (v4: / is it too)
+#           uml_serve_nfs ROOT    the kernel's server, v3 and v4.2, exports ROOT/export as /export
 #           uml_halt CODE         ends the guest with that exit code for uml_boot
 # The guest's root is the host's, read-only; NAME=VALUE become its environment.
 
@@ -64,18 +64,22 @@ uml_setup() {
     ip link set lo up
 }
 
+# The server gets a root of its own: NFSv4 walks from "/", and the host's files cannot be exported.
 uml_serve_nfs() {
-    local dir=$1 module
+    local root=$1 module
     for module in nfsd nfsv3 nfsv4 fuse; do
         modprobe "$module"
     done
     mount -t nfsd nfsd /proc/fs/nfsd
     touch /var/lib/nfs/etab /var/lib/nfs/rmtab /var/lib/nfs/state
-    mkdir -p "$dir"
-    mount -t tmpfs export "$dir"
+    mkdir -p "$root"
+    mount -t tmpfs export "$root"
+    mkdir -p "$root/export"
+    printf '[exports]\nrootdir=%s\n' "$root" >/run/nfs.conf
+    mount --bind /run/nfs.conf /etc/nfs.conf
     rpcbind -w
     rpc.nfsd -V 3 -V 4.2 8
-    exportfs -o rw,no_root_squash,no_subtree_check,fsid=0,insecure "127.0.0.1:$dir"
+    exportfs -o rw,no_root_squash,no_subtree_check,fsid=1,insecure 127.0.0.1:/export
     rpc.mountd --manage-gids
 }
 
