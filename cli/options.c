@@ -144,7 +144,8 @@ static bool wants_value(const struct option_set *set, const char *flag) {
 }
 
 // Puts flags first and "--" behind them, which is the order that lib/base/fields.h reads.
-static int flags_first(const struct option_set *set, int argc, char **argv, char **flags, int *ret_count) {
+static int flags_first(const struct option_set *set, int argc, char **argv, char **flags, int *ret_count,
+                       struct err *err) {
     static char parameter[] = "--parameter";
     static char end[] = "--";
     int count = 0, others = 0;
@@ -164,8 +165,11 @@ static int flags_first(const struct option_set *set, int argc, char **argv, char
         if (help)
             return -ECANCELED;
         flags[count++] = flag;
-        if (wants_value(set, flag) && i + 1 < argc)
-            flags[count++] = argv[++i];
+        if (!wants_value(set, flag))
+            continue;
+        if (++i == argc)
+            return err_set(err, -EINVAL, "flag '%.60s' wants a value; see --help", flag);
+        flags[count++] = argv[i];
     }
     flags[count++] = end;
     for (int i = 0; i < others; i++)
@@ -180,7 +184,7 @@ int options_parse(const struct option_set *set, struct options *options, int arg
     int count = 0;
     if (!flags)
         return err_set(err, -ENOMEM, "out of memory");
-    int r = flags_first(set, argc, argv, flags, &count);
+    int r = flags_first(set, argc, argv, flags, &count, err);
     if (r == 0)
         r = fields_defaults(&set->fields, options, err);
     int first = 0;
