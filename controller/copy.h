@@ -19,6 +19,7 @@ struct copy_order {
     int (*finish)(void *arg, struct share *target, const char *name, struct err *err);
     void (*release)(void *arg); // may be NULL
     void *arg;
+    uint64_t *ret_bytes; // bytes of the files of the whole tree, set before `finish`; may be NULL, else part of `arg`
 };
 
 struct copy_progress {

@@ -101,6 +101,8 @@ static int copy_and_finish(struct copy_job *copy, struct err *err) {
     count_bytes(copy);
     if (r < 0)
         return r;
+    if (!copy->copied && copy->order.ret_bytes)
+        *copy->order.ret_bytes = atomic_load(&copy->progress.bytes);
     copy->copied = true;
     if (stopped(copy))
         return err_set(err, -ECANCELED, "stopped before the copy was put in its place");
