@@ -41,15 +41,15 @@ clean_up() {
     local rc=$?
     trap - EXIT INT TERM
     if [ -n "$work" ]; then
+        if [ "$rc" != 0 ] && grep -qh '"level":"\(warning\|error\)"' "$work"/*/*.log 2>/dev/null; then
+            printf '\nWhat the daemons had to say:\n'
+            grep -h '"level":"\(warning\|error\)"' "$work"/*/*.log | tail -n 5
+        fi
         stowage_stop node "$work/one"
         stowage_stop node "$work/two"
         stowage_end_mounts "$work"
         stowage_stop controller "$work/one"
         STOP_RPCBIND=1 nfs_server_stop "$work/nfs"
-        if [ "$rc" != 0 ]; then
-            say "The demo stopped. Last lines of the logs:"
-            tail -n 5 "$work"/*/*.log 2>/dev/null || true
-        fi
         rm -rf --one-file-system "$work"
     fi
     [ "$rc" != 0 ] || printf '%7s s  everything is cleaned up\n\nThe demo took %s s.\n' "" "$(seconds_since "$begin")"

@@ -57,7 +57,7 @@ check() {
         say "ok $text ($(seconds_since "$started") s)"
     else
         say "not ok $text"
-        sed 's/^/log: /' /run/check.log | tail -n 8
+        grep -v '^sanity:' /run/check.log | tail -n 8 | sed 's/^/log: /' || true
         failures=$((failures + 1))
     fi
 }
@@ -106,7 +106,7 @@ run_sanity() {
         --csi.mountdir="$W/sanity-mount" --csi.stagingdir="$W/sanity-staging" >/run/sanity.log 2>&1 || rc=$?
     say "sanity: $(grep -E '[0-9]+ Passed' /run/sanity.log | tail -n 1)"
     if [ "$rc" != 0 ]; then
-        grep -E '^ *\[FAIL\]' /run/sanity.log | sort -u | sed 's/^/sanity: /' || true
+        grep -A 8 -E '^ *\[FAILED\]' /run/sanity.log | cut -c 1-300 | sed 's/^/sanity: /' || true
     fi
     return "$rc"
 }
@@ -115,7 +115,8 @@ inside() {
     uml_setup
     uml_serve_nfs /mnt/root
     mkdir -p "$W"
-    check "stowage-controller starts" stowage_start controller "$W"
+    check "stowage-controller starts" stowage_start controller "$W" --share 127.0.0.1/export \
+        --node guest=3
     check "stowage-node starts" stowage_start node "$W" --node-id guest --max-volumes 3 --mount-mode kernel
     one 3 third -p nfsVersion=3
     one 4.2 fourth
@@ -128,7 +129,7 @@ inside() {
     check "stowage-node stops" stowage_stop node "$W"
     check "stowage-controller stops" stowage_stop controller "$W"
     if [ "$failures" != 0 ]; then
-        grep -h '"level":"\(warning\|error\)"' "$W"/*.log | tail -n 20 | sed 's/^/log: /' || true
+        grep -h '"level":"error"' "$W"/*.log | tail -n 10 | sed 's/^/log: /' || true
     fi
 }
 

@@ -110,6 +110,10 @@ show_report() {
             gsub(/&lt;/, "<", text); gsub(/&gt;/, ">", text); gsub(/&amp;/, "\\&", text)
             return text
         }
+        function one_line(text) {
+            gsub(/[[:space:]]+/, " ", text)
+            return text
+        }
         NR > 1 {
             name = attribute($0, "name"); status = attribute($0, "status")
             if (name !~ /^\[It\]/) { if (status == "failed") print "FAILED  " plain(name) }
@@ -124,7 +128,7 @@ show_report() {
                 failed++
                 print "FAILED  " plain(substr(name, 6))
                 if (match($0, /<(failure|error) message="[^"]*"/))
-                    print "        " plain(substr($0, RSTART, RLENGTH))
+                    print "        " substr(one_line(plain(substr($0, RSTART, RLENGTH))), 1, 300)
             }
         }
         END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$work/report.xml"
@@ -138,7 +142,8 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 nfs_server_start "$work/nfs" "$work/export"
 write_parameters
-stowage_start controller "$work"
+stowage_start controller "$work" --share "$NFS_HOST:$NFS_PORT:$MNT_PORT+3$NFS_SHARE" \
+    --node "sanity-node=$VOLUMES_PER_NODE"
 stowage_start node "$work" --node-id sanity-node --max-volumes "$VOLUMES_PER_NODE" --mount-mode fuse
 started=$(now_ms)
 rc=0
