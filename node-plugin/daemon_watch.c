@@ -53,6 +53,8 @@ static void *run(void *arg) {
         if (!watched)
             return NULL;
         (void)!process_wait(watched->pidfd, clock_monotonic(&clock_system)); // reaps it when it is ours
+        // Closing is not enough: a copy in a child that is about to exec would keep the entry alive.
+        (void)epoll_ctl(watch->epoll, EPOLL_CTL_DEL, watched->pidfd, NULL);
         unlink_watched(watch, watched);
         watch->ended(watched->volume, &watched->process, watch->arg);
         watched_free(watched);

@@ -19,8 +19,8 @@ static struct fake_mount *find(struct fake_mounter *fake, const char *target) {
 static struct fake_mount *push(struct fake_mounter *fake, const char *source, const char *fs_type, const char *target) {
     const struct fake_mount *below = find(fake, target);
     struct fake_mount *mount = &fake->mounts[fake->count++];
-    *mount = (struct fake_mount){.id = 100 + ++fake->next_id, .parent = below ? below->id : 1,
-                                 .device = 50 + ++fake->next_device};
+    *mount = (struct fake_mount){
+        .id = 100 + ++fake->next_id, .parent = below ? below->id : 1, .device = 50 + ++fake->next_device};
     (void)snprintf(mount->target, sizeof mount->target, "%s", target);
     (void)snprintf(mount->source, sizeof mount->source, "%s", source);
     (void)snprintf(mount->fs_type, sizeof mount->fs_type, "%s", fs_type);

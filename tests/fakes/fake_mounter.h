@@ -22,7 +22,7 @@ struct fake_mounter {
     int next_id, next_device;
     struct {
         bool alive;
-        int event; // readable once the daemon ended: stands for a pidfd
+        int event;               // readable once the daemon ended: stands for a pidfd
     } daemons[FAKE_DAEMONS_MAX]; // by pid
     int daemon_count;
     struct str calls; // "mount fuse s:/e/d /x; bind /x /y ro; "

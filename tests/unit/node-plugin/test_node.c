@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+// The node's calls on a fake mounter: what is mounted in which order, what is undone, what is refused.
+#include "tests/support/cm.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/metrics.h"
+#include "node-plugin/node.h"
+#include "tests/fakes/fake_mounter.h"
+
+struct kit {
+    char directory[64], staging[96], other_staging[96], a[96], b[96], state_dir[96];
+    struct fake_mounter fake;
+    struct node_options options;
+    struct node *node;
+};
+static struct kit kit;
+
+static int set_up(void **state) {
+    (void)state;
+    kit = (struct kit){.directory = "/tmp/stowage-node-test.XXXXXX"};
+    if (!mkdtemp(kit.directory))
+        return -1;
+    (void)snprintf(kit.staging, sizeof kit.staging, "%s/staging", kit.directory);
+    (void)snprintf(kit.other_staging, sizeof kit.other_staging, "%s/other", kit.directory);
+    (void)snprintf(kit.a, sizeof kit.a, "%s/a", kit.directory);
+    (void)snprintf(kit.b, sizeof kit.b, "%s/b", kit.directory);
+    (void)snprintf(kit.state_dir, sizeof kit.state_dir, "%s/state", kit.directory);
+    kit.options = (struct node_options){
+        .node_id = "node-1",
+        .max_volumes = 7,
+        .probe = {.kernel = true, .fuse = true},
+        .mount_mode = MOUNT_MODE_FUSE,
+        .mounter = fake_mounter(&kit.fake),
+        .state_dir = kit.state_dir,
+    };
+    return node_new(&kit.options, &kit.node, NULL);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    kit.node = node_free(kit.node);
+    fake_mounter_done(&kit.fake);
+    char command[128];
+    (void)snprintf(command, sizeof command, "rm -rf %s", kit.directory);
+    return system(command);
+}
+
+static void restart(void) {
+    kit.node = node_free(kit.node);
+    assert_int_equal(node_new(&kit.options, &kit.node, NULL), 0);
+}
+
+static const struct string_pair context[] = {{"server", "s"}, {"share", "/e"}, {"subDir", "d"}};
+static const struct string_pair other_context[] = {{"server", "s"}, {"share", "/e"}, {"subDir", "other"}};
+static const struct volume_capability many = {.mode = ACCESS_MULTI_NODE_MULTI_WRITER};
+static const struct volume_capability single = {.mode = ACCESS_SINGLE_NODE_SINGLE_WRITER};
+
+static int stage_with(const char *id, const char *path, const struct string_pair *pairs, struct volume_capability cap,
+                      struct err *err) {
+    struct node_stage_request request = {id, path, cap, {pairs, 3}};
+    return node_ops.stage(kit.node, NULL, &request, err);
+}
+static int stage(void) {
+    return stage_with("v1", kit.staging, context, many, NULL);
+}
+static int publish_with(const char *id, const char *target, bool read_only, struct volume_capability cap,
+                        struct err *err) {
+    struct node_publish_request request = {id, kit.staging, target, cap, read_only, {context, 3}};
+    return node_ops.publish(kit.node, NULL, &request, err);
+}
+static int publish(const char *target) {
+    return publish_with("v1", target, false, many, NULL);
+}
+static int unpublish(const char *id, const char *target) {
+    return node_ops.unpublish(kit.node, NULL, id, target, NULL);
+}
+static int unstage(const char *id) {
+    return node_ops.unstage(kit.node, NULL, id, kit.staging, NULL);
+}
+
+// What the mounter was told since the last look, with the test's directory cut out.
+static void assert_calls(const char *expected) {
+    struct str short_calls cleanup_str = {0};
+    size_t len = strlen(kit.directory);
+    for (const char *at = str_text(&kit.fake.calls); *at;) {
+        if (strncmp(at, kit.directory, len) == 0)
+            at += len;
+        else
+            (void)str_append_bytes(&short_calls, at++, 1);
+    }
+    assert_string_equal(str_text(&short_calls), expected);
+    str_done(&kit.fake.calls);
+    kit.fake.calls = (struct str){0};
+}
+
+static bool exists(const char *path) {
+    return access(path, F_OK) == 0;
+}
+
+static void the_whole_life_of_a_volume(void **state) {
+    (void)state;
+    assert_int_equal(stage(), 0);
+    assert_calls("mount fuse s:/e/d /staging; ");
+    assert_int_equal(publish(kit.a), 0);
+    assert_calls("bind /staging /a rw; ");
+    assert_true(exists(kit.a));
+    assert_int_equal(publish_with("v1", kit.b, true, many, NULL), 0);
+    assert_calls("bind /staging /b ro; ");
+    struct node_usage usage;
+    assert_int_equal(node_ops.stats(kit.node, NULL, "v1", kit.a, &usage, NULL), 0);
+    assert_int_equal(usage.total_bytes, 1000);
+    assert_int_equal(usage.used_bytes, 600);
+    assert_int_equal(usage.available_bytes, 300);
+    assert_int_equal(usage.used_files, 30);
+    assert_false(usage.abnormal);
+    assert_int_equal(unpublish("v1", kit.a), 0);
+    assert_int_equal(unpublish("v1", kit.b), 0);
+    assert_calls("umount /a; umount /b; ");
+    assert_false(exists(kit.a));
+    assert_int_equal(unstage("v1"), 0);
+    assert_calls("umount /staging; stop 1; ");
+    assert_int_equal(kit.fake.count, 0);
+    assert_true(exists(kit.staging)); // the orchestrator's
+}
+
+static void every_call_may_be_repeated(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(stage(), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(publish(kit.a), 0);
+    assert_calls("mount fuse s:/e/d /staging; bind /staging /a rw; ");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(unpublish("v1", kit.a), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(unstage("v1"), 0);
+    assert_calls("umount /a; umount /staging; stop 1; ");
+}
+
+static void calls_about_unknown_volumes(void **state) {
+    (void)state;
+    struct node_usage usage;
+    int64_t bytes = 0;
+    assert_int_equal(unpublish("nobody", kit.a), 0);
+    assert_int_equal(unstage("nobody"), 0);
+    assert_int_equal(publish_with("nobody", kit.a, false, many, NULL), -EBUSY);
+    assert_int_equal(node_ops.stats(kit.node, NULL, "nobody", kit.a, &usage, NULL), -ENOENT);
+    assert_int_equal(node_ops.expand(kit.node, NULL, "nobody", kit.a, 1, 0, &bytes, NULL), -ENOENT);
+    assert_false(exists(kit.a));
+    assert_calls("");
+}
+
+static void wrong_paths_of_a_known_volume_are_not_found(void **state) {
+    (void)state;
+    struct node_usage usage;
+    int64_t bytes = 0;
+    assert_int_equal(stage(), 0);
+    assert_int_equal(node_ops.stats(kit.node, NULL, "v1", "some/path", &usage, NULL), -ENOENT);
+    assert_int_equal(node_ops.stats(kit.node, NULL, "v1", kit.a, &usage, NULL), -ENOENT);
+    assert_int_equal(node_ops.expand(kit.node, NULL, "v1", kit.a, 5, 0, &bytes, NULL), -ENOENT);
+    assert_int_equal(node_ops.expand(kit.node, NULL, "v1", kit.staging, 2147483648, 0, &bytes, NULL), 0);
+    assert_true(bytes == 2147483648);
+}
+
+static void a_mount_that_fails_leaves_nothing(void **state) {
+    (void)state;
+    kit.fake.mount_result = -ECONNREFUSED;
+    assert_int_equal(stage(), -ECONNREFUSED);
+    assert_calls("mount fuse s:/e/d /staging; ");
+    kit.fake.mount_result = -ETIMEDOUT; // and the mount comes up all the same
+    kit.fake.mounts_anyway = true;
+    assert_int_equal(stage(), -ETIMEDOUT);
+    assert_calls("mount fuse s:/e/d /staging; umount /staging; stop 1; ");
+    assert_int_equal(kit.fake.count, 0);
+    restart();
+    assert_int_equal(publish(kit.a), -EBUSY); // no record says that it is staged
+}
+
+static void a_bind_that_fails_leaves_nothing(void **state) {
+    (void)state;
+    assert_int_equal(stage(), 0);
+    kit.fake.bind_result = -ETIMEDOUT;
+    kit.fake.mounts_anyway = true;
+    assert_int_equal(publish(kit.a), -ETIMEDOUT);
+    assert_calls("mount fuse s:/e/d /staging; bind /staging /a rw; umount /a; ");
+    assert_false(exists(kit.a));
+    kit.fake.bind_result = 0;
+    assert_int_equal(publish_with("v1", kit.b, false, single, NULL), 0); // the failed target does not count
+}
+
+static void a_busy_mount_is_detached(void **state) {
+    (void)state;
+    assert_int_equal(stage(), 0);
+    assert_int_equal(publish(kit.a), 0);
+    kit.fake.plain_result = -EBUSY;
+    assert_int_equal(unpublish("v1", kit.a), 0);
+    assert_int_equal(unstage("v1"), 0);
+    assert_calls("mount fuse s:/e/d /staging; bind /staging /a rw; umount /a; detach /a; umount /staging; "
+                 "detach /staging; stop 1; ");
+    assert_int_equal(kit.fake.count, 0);
+}
+
+static void every_layer_of_a_target_is_unmounted(void **state) {
+    (void)state;
+    assert_int_equal(stage(), 0);
+    assert_int_equal(publish(kit.a), 0);
+    fake_mounter_add(&kit.fake, "tmpfs", "tmpfs", kit.a);
+    assert_int_equal(unpublish("v1", kit.a), 0);
+    assert_int_equal(kit.fake.count, 1); // the staging mount
+}
+
+static void one_single_writer(void **state) {
+    (void)state;
+    assert_int_equal(stage(), 0);
+    assert_int_equal(publish_with("v1", kit.a, false, single, NULL), 0);
+    assert_int_equal(publish_with("v1", kit.a, false, single, NULL), 0); // the same target again
+    struct err err = ERR_NONE;
+    assert_int_equal(publish_with("v1", kit.b, false, single, &err), -EBUSY);
+    assert_non_null(strstr(err.msg, "SINGLE_NODE_SINGLE_WRITER"));
+    assert_int_equal(publish_with("v1", kit.b, false, many, NULL), -EBUSY);
+    assert_false(exists(kit.b));
+    assert_int_equal(unpublish("v1", kit.a), 0);
+    assert_int_equal(publish_with("v1", kit.b, false, single, NULL), 0);
+}
+
+static void what_is_incompatible_is_refused(void **state) {
+    (void)state;
+    const char *flags[] = {"ro"};
+    struct volume_capability with_flag = {.mode = many.mode, .mount_flags = flags, .mount_flag_count = 1};
+    struct volume_capability block = {.block = true, .mode = many.mode};
+    assert_int_equal(stage_with("v1", kit.staging, context, block, NULL), -EINVAL);
+    assert_int_equal(stage(), 0);
+    assert_int_equal(publish(kit.a), 0);
+    (void)mkdir(kit.other_staging, 0700);
+    assert_int_equal(stage_with("v1", kit.other_staging, context, many, NULL), -EEXIST);
+    assert_int_equal(stage_with("v1", kit.staging, other_context, many, NULL), -EEXIST);
+    assert_int_equal(stage_with("v1", kit.staging, context, with_flag, NULL), -EEXIST);
+    assert_int_equal(stage_with("v2", kit.staging, other_context, many, NULL), -EEXIST);
+    assert_int_equal(stage_with("v2", kit.a, other_context, many, NULL), -EEXIST);
+    assert_int_equal(publish_with("v1", kit.a, true, many, NULL), -EEXIST);
+    assert_int_equal(unstage("v1"), -EBUSY); // still published
+    // Another volume's calls about these paths do not touch them.
+    assert_int_equal(unstage("v2"), 0);
+    assert_int_equal(unpublish("v2", kit.a), 0);
+    assert_int_equal(kit.fake.count, 2);
+}
+
+static void foreign_mounts_are_left_alone(void **state) {
+    (void)state;
+    fake_mounter_add(&kit.fake, "tmpfs", "tmpfs", kit.staging);
+    assert_int_equal(stage(), -EEXIST);
+    assert_int_equal(unstage("v1"), -EBUSY);
+    assert_int_equal(stage_with("v1", kit.other_staging, context, many, NULL), 0);
+    fake_mounter_add(&kit.fake, "tmpfs", "tmpfs", kit.b);
+    assert_int_equal(unpublish("v1", kit.b), -EBUSY);
+    assert_int_equal(kit.fake.count, 3);
+}
+
+static void read_only_access_modes_publish_read_only(void **state) {
+    (void)state;
+    struct volume_capability readers = {.mode = ACCESS_MULTI_NODE_READER_ONLY};
+    assert_int_equal(stage(), 0);
+    assert_int_equal(publish_with("v1", kit.a, false, readers, NULL), 0);
+    assert_calls("mount fuse s:/e/d /staging; bind /staging /a ro; ");
+}
+
+static void a_restart_changes_nothing(void **state) {
+    (void)state;
+    assert_int_equal(stage(), 0);
+    assert_int_equal(publish_with("v1", kit.a, false, single, NULL), 0);
+    assert_calls("mount fuse s:/e/d /staging; bind /staging /a rw; ");
+    restart();
+    assert_int_equal(stage(), 0);
+    assert_int_equal(publish_with("v1", kit.a, false, single, NULL), 0);
+    assert_int_equal(publish_with("v1", kit.b, false, single, NULL), -EBUSY);
+    assert_calls("");
+    assert_int_equal(unpublish("v1", kit.a), 0);
+    assert_int_equal(unstage("v1"), 0);
+    assert_calls("umount /a; umount /staging; stop 1; ");
+}
+
+static void after_a_reboot_staging_mounts_again(void **state) {
+    (void)state;
+    assert_int_equal(stage(), 0);
+    assert_int_equal(publish(kit.a), 0);
+    kit.fake.count = 0;
+    fake_mounter_kill(&kit.fake, 1);
+    str_done(&kit.fake.calls);
+    kit.fake.calls = (struct str){0};
+    restart();
+    assert_int_equal(stage(), 0);
+    assert_calls("stop 1; mount fuse s:/e/d /staging; "); // and not the targets of pods that are gone
+    assert_int_equal(publish(kit.b), 0);
+    assert_int_equal(kit.fake.count, 2);
+}
+
+static void wait_for_death(void) {
+    struct staged *staged = node_find(kit.node, "v1");
+    while (!atomic_load(&staged->daemon_dead))
+        (void)sched_yield();
+}
+
+static void a_dead_daemon_is_told_and_replaced(void **state) {
+    (void)state;
+    struct node_usage usage;
+    assert_int_equal(stage(), 0);
+    assert_int_equal(publish(kit.a), 0);
+    assert_int_equal(publish_with("v1", kit.b, true, many, NULL), 0);
+    assert_int_equal(node_ops.stats(kit.node, NULL, "v1", kit.a, &usage, NULL), 0);
+    str_done(&kit.fake.calls);
+    kit.fake.calls = (struct str){0};
+    fake_mounter_kill(&kit.fake, 1);
+    wait_for_death();
+    assert_int_equal(node_ops.stats(kit.node, NULL, "v1", kit.a, &usage, NULL), 0);
+    assert_true(usage.abnormal);
+    assert_non_null(strstr(usage.condition, "restart the pods"));
+    assert_int_equal(usage.total_bytes, 1000); // the last that was known
+    assert_int_equal(publish(kit.a), 0);
+    assert_calls("umount /a; umount /b; umount /staging; stop 1; mount fuse s:/e/d /staging; bind /staging /b ro; "
+                 "bind /staging /a rw; ");
+    assert_int_equal(node_ops.stats(kit.node, NULL, "v1", kit.a, &usage, NULL), 0);
+    assert_false(usage.abnormal);
+}
+
+static void a_repair_that_fails_can_be_tried_again(void **state) {
+    (void)state;
+    assert_int_equal(stage(), 0);
+    assert_int_equal(publish(kit.a), 0);
+    fake_mounter_kill(&kit.fake, 1);
+    wait_for_death();
+    kit.fake.mount_result = -EHOSTUNREACH;
+    assert_int_equal(stage(), -EHOSTUNREACH);
+    kit.fake.mount_result = 0;
+    assert_int_equal(stage(), 0);
+    assert_int_equal(kit.fake.count, 2); // the target as well
+}
+
+static void statfs_that_does_not_end_gives_the_last_numbers(void **state) {
+    (void)state;
+    struct node_usage usage;
+    assert_int_equal(stage(), 0);
+    kit.fake.space_result = -ETIMEDOUT;
+    assert_int_equal(node_ops.stats(kit.node, NULL, "v1", kit.staging, &usage, NULL), 0);
+    assert_true(usage.abnormal);
+    assert_int_equal(usage.total_bytes, 0);
+    kit.fake.space_result = 0;
+    assert_int_equal(node_ops.stats(kit.node, NULL, "v1", kit.staging, &usage, NULL), 0);
+    assert_false(usage.abnormal);
+    kit.fake.space_result = -ETIMEDOUT;
+    assert_int_equal(node_ops.stats(kit.node, NULL, "v1", kit.staging, &usage, NULL), 0);
+    assert_true(usage.abnormal);
+    assert_int_equal(usage.total_bytes, 1000);
+}
+
+static void mounts_without_a_record(void **state) {
+    (void)state;
+    // A kernel mount is taken over as it is, a FUSE mount is replaced: nobody knows its daemon.
+    kit.options.mount_mode = MOUNT_MODE_KERNEL;
+    fake_mounter_add(&kit.fake, "s:/e/d", "nfs4", kit.staging);
+    assert_int_equal(stage(), 0);
+    assert_calls("");
+    assert_int_equal(unstage("v1"), 0);
+    assert_calls("umount /staging; ");
+    kit.options.mount_mode = MOUNT_MODE_FUSE;
+    fake_mounter_add(&kit.fake, "s:/e/d", "fuse.stowage", kit.staging);
+    assert_int_equal(stage(), 0);
+    assert_calls("umount /staging; mount fuse s:/e/d /staging; ");
+    // And unpublish cleans up where no record is left.
+    fake_mounter_add(&kit.fake, "s:/e/x", "fuse.stowage", kit.a);
+    assert_int_equal(unpublish("v9", kit.a), 0);
+    assert_int_equal(kit.fake.count, 1);
+}
+
+static void tells_who_it_is(void **state) {
+    (void)state;
+    struct node_info info;
+    assert_int_equal(node_ops.info(kit.node, &info, NULL), 0);
+    assert_string_equal(info.id, "node-1");
+    assert_int_equal(info.max_volumes, 7);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(the_whole_life_of_a_volume),
+        TEST(every_call_may_be_repeated),
+        TEST(calls_about_unknown_volumes),
+        TEST(wrong_paths_of_a_known_volume_are_not_found),
+        TEST(a_mount_that_fails_leaves_nothing),
+        TEST(a_bind_that_fails_leaves_nothing),
+        TEST(a_busy_mount_is_detached),
+        TEST(every_layer_of_a_target_is_unmounted),
+        TEST(one_single_writer),
+        TEST(what_is_incompatible_is_refused),
+        TEST(foreign_mounts_are_left_alone),
+        TEST(read_only_access_modes_publish_read_only),
+        TEST(a_restart_changes_nothing),
+        TEST(after_a_reboot_staging_mounts_again),
+        TEST(a_dead_daemon_is_told_and_replaced),
+        TEST(a_repair_that_fails_can_be_tried_again),
+        TEST(statfs_that_does_not_end_gives_the_last_numbers),
+        TEST(mounts_without_a_record),
+        TEST(tells_who_it_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
