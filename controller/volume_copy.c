@@ -127,7 +127,7 @@ static int put_in_place(struct share *share, const struct record *record, const 
                         struct err *err) {
     struct nfs_fh dir, parent;
     const char *last;
-    bool fresh;
+    bool fresh = false;
     struct nfs_call look = {
         .op = NFS_LOOKUP, .fh = share->dirs[SHARE_DIR_WORK], .name = name, .deadline_ns = deadline_ns};
     int r = share_call(share, &look, "look for a copied tree", err);

@@ -34,7 +34,7 @@ static bool is_refusal(int r) {
 // The directory first, the record after it: once the record is there, the volume is.
 static int make(struct share *share, const struct plan *plan, int64_t deadline_ns, struct err *err) {
     struct nfs_fh dir, again;
-    bool fresh;
+    bool fresh = false;
     int r = volume_dir_make(share, plan->record, deadline_ns, &dir, &fresh, err);
     if (r == 0 && !fresh && plan->record->source != CONTENT_EMPTY)
         r = check_room(share, plan, &dir, deadline_ns, err);
@@ -52,7 +52,7 @@ static int make(struct share *share, const struct plan *plan, int64_t deadline_n
 static int check_existing(struct share *share, const struct plan *plan, const struct record *have, int64_t deadline_ns,
                           struct err *err) {
     struct nfs_fh dir;
-    bool fresh;
+    bool fresh = false;
     if (have->state == RECORD_DELETING)
         return err_set(err, -EAGAIN, "volume '%.80s' is being deleted; try again", have->name);
     int r = plan_compare(plan, have, err);
