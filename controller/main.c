@@ -2,12 +2,14 @@
 // stowage-controller: settings, shares, background work, volumes and snapshots, the CSI services, /healthz and /metrics; then it
 // waits for a signal, and takes everything down in reverse.
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "controller/config.h"
 #include "controller/resume.h"
+#include "controller/snapshot.h"
 #include "controller/sweep.h"
 #include "controller/tree_work.h"
 #include "controller/volume.h"
@@ -24,6 +26,7 @@ struct process { // in the order of their making
     struct resume *resume;
     struct shares *shares;
     struct volumes *volumes;
+    struct snapshots *snapshots;
     struct volume_class class;
     struct csi_server *csi;
     struct http_server *http;
@@ -74,6 +77,9 @@ static void share_opened(void *arg, struct share *share) {
 static int resume_volumes(void *self, struct share *share, int64_t deadline_ns, struct err *err) {
     return volumes_resume(((struct process *)self)->volumes, share, deadline_ns, err);
 }
+static int resume_snapshots(void *self, struct share *share, int64_t deadline_ns, struct err *err) {
+    return snapshots_resume(((struct process *)self)->snapshots, share, deadline_ns, err);
+}
 static int resume_sweep(void *self, struct share *share, int64_t deadline_ns, struct err *err) {
     (void)self;
     return sweep_tmp(share, deadline_ns, err);
@@ -90,6 +96,7 @@ static int start_worker(struct process *p, struct err *err) {
 static int start_resume(struct process *p, struct err *err) {
     const struct resume_step steps[] = {
         {"volumes", resume_volumes, p},
+        {"snapshots", resume_snapshots, p},
         {"temporary files", resume_sweep, p},
     };
     return resume_new(steps, ARRAY_SIZE(steps), &p->resume, err);
@@ -126,6 +133,11 @@ static int start_volumes(struct process *p, struct err *err) {
     return volumes_new(&options, &p->volumes, err);
 }
 
+static int start_snapshots(struct process *p, struct err *err) {
+    struct snapshots_options options = {.shares = p->shares, .work = tree_worker_ops(p->worker)};
+    return snapshots_new(&options, &p->snapshots, err);
+}
+
 static int open_known(struct process *p, struct err *err) {
     struct share_location *locations = NULL;
     size_t count = 0;
@@ -142,6 +154,8 @@ static int start_csi(struct process *p, struct err *err) {
         .driver_name = SHARED_DRIVER_NAME,
         .volumes = &volume_ops,
         .volumes_self = p->volumes,
+        .snapshots = &snapshot_ops,
+        .snapshots_self = p->snapshots,
         .mutable_parameters = volume_mutable_parameters,
     };
     struct csi_server_options options = {.socket = p->config.socket, .class = &p->class, .threads = p->config.threads};
@@ -155,7 +169,7 @@ static int start_http(struct process *p, struct err *err) {
 
 static int start(struct process *p, struct err *err) {
     static int (*const steps[])(struct process *, struct err *) = {
-        start_worker, start_resume, start_shares, start_volumes, open_known, start_csi, start_http};
+        start_worker, start_resume, start_shares, start_volumes, start_snapshots, open_known, start_csi, start_http};
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
         r = steps[i](p, err);
@@ -167,6 +181,7 @@ static void stop(struct process *p) {
     p->csi = csi_server_stop(p->csi, STOP_GRACE_MS);
     p->resume = resume_free(p->resume);
     p->worker = tree_worker_free(p->worker);
+    p->snapshots = snapshots_free(p->snapshots);
     p->volumes = volumes_free(p->volumes);
     p->shares = shares_free(p->shares);
     config_done(&p->config);
@@ -194,6 +209,7 @@ int main(int argc, char **argv) {
     struct process p = {0};
     struct err err = ERR_NONE;
     sigset_t set = stop_signals();
+    (void)mallopt(M_ARENA_MAX, 2); // many threads work for moments each: one heap each would multiply what lies idle
     (void)signal(SIGPIPE, SIG_IGN);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); // before any thread starts, so that all of them leave these to main
     int r = config_read(argc, argv, &p.config, &err);
