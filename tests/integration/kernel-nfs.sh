@@ -118,7 +118,7 @@ inside() {
     check "stowage-controller starts" stowage_start controller "$W" --share 127.0.0.1/export \
         --node guest=3
     check "stowage-node starts" stowage_start node "$W" --node-id guest --max-volumes 3 --mount-mode kernel
-    one 3 third -p nfsVersion=3
+    one 3 third
     one 4.2 fourth
     if [ -x "$CSI_SANITY" ]; then
         check "csi-sanity" run_sanity
