@@ -91,8 +91,9 @@ static void pump(struct wb *wb, struct wb_todo *todo) {
         p->call.stable = wants_stable(wb, p);
         p->state = WB_SENT;
         wb->in_flight++;
-        p->call.priv = todo->send; // borrowed as the link until nfs_submit
-        todo->send = p;
+        p->call.priv = NULL; // borrowed as the link until nfs_submit
+        *(todo->send_tail ? &todo->send_tail->call.priv : (void **)&todo->send) = p;
+        todo->send_tail = p;
     }
     if (!wb->active.head)
         wb->aged = false;

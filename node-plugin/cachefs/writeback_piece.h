@@ -31,7 +31,7 @@ struct wb_piece {
 
 // What to do once the lock is given back: calls to submit, waits to run, files that became idle.
 struct wb_todo {
-    struct wb_piece *send;
+    struct wb_piece *send, *send_tail;
     struct wb *commits[8];
     size_t commit_count;
     struct wb_wait *runs;
