@@ -199,10 +199,12 @@ static void send_reply(struct call *call) {
     size_t count = 2;
     if (call->status.code == RPC_OK)
         ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = call->reply};
-    grpc_call_error error = grpc_call_start_batch(call->core, ops, count, &call->sent, NULL);
+    grpc_call *core = call->core;
+    atomic_store(&call->sent.handed, true); // from here on the poller may free the call
+    grpc_call_error error = grpc_call_start_batch(core, ops, count, &call->sent, NULL);
     grpc_slice_unref(message);
     if (error != GRPC_CALL_OK) { // no such reply can be sent: end the call, so that the client does not wait
-        (void)grpc_call_cancel(call->core, NULL);
+        (void)grpc_call_cancel(core, NULL);
         call_drop(call);
     }
 }
@@ -338,13 +340,14 @@ bool call_await(struct rpc_server *server) {
     if (!call)
         return false;
     call->server = server;
-    call->came = (struct event){on_came, call};
-    call->received = (struct event){on_received, call};
-    call->sent = (struct event){on_sent, call};
-    call->closed = (struct event){on_closed, call};
+    call->came = (struct event){.happened = on_came, .call = call};
+    call->received = (struct event){.happened = on_received, .call = call};
+    call->sent = (struct event){.happened = on_sent, .call = call};
+    call->closed = (struct event){.happened = on_closed, .call = call};
     atomic_init(&call->references, 2);
     grpc_call_details_init(&call->details);
     grpc_metadata_array_init(&call->metadata);
+    atomic_store(&call->came.handed, true);
     if (grpc_server_request_call(server->core, &call->core, &call->details, &call->metadata, server->queue,
                                  server->queue, &call->came) == GRPC_CALL_OK)
         return true;

@@ -41,6 +41,9 @@ struct call;
 struct event { // what the completion queue gives back
     void (*happened)(struct call *call, bool ok);
     struct call *call;
+    // What a thread wrote before it handed the call to the core is seen by the poller: the core's own locks do that too,
+    // but a sanitizer cannot see inside the core.
+    atomic_bool handed;
 };
 
 struct call {

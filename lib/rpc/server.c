@@ -24,6 +24,7 @@ static void *poll_events(void *arg) {
             return NULL;
         struct event *mine = event.tag;
         if (mine) {
+            (void)atomic_load(&mine->handed);
             mine->happened(mine->call, event.success != 0);
         } else { // the tag of grpc_server_shutdown_and_notify
             LOCK_SCOPE(&server->lock);

@@ -18,6 +18,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/base/metrics.h"
 #include "lib/rpc/client.h"
 #include "lib/rpc/server.h"
 #include "proto/csi.pb-c.h"
@@ -269,6 +270,17 @@ static void test_text_must_be_utf8(void **state) {
                      RPC_INVALID_ARGUMENT);
 }
 
+static void test_calls_are_counted(void **state) {
+    struct fixture *f = *state;
+    struct str text cleanup(str_done) = {0};
+    assert_int_equal(ask_code(f->client, "/t.T/Fail", "a"), RPC_NOT_FOUND);
+    assert_int_equal(ask_code(f->client, "/t.T/Anything", "a"), RPC_UNIMPLEMENTED);
+    assert_int_equal(metrics_render(&text), 0);
+    assert_non_null(strstr(text.data, "stowage_rpc_seconds_count{method=\"Fail\",code=\"NOT_FOUND\"}"));
+    assert_non_null(strstr(text.data, "stowage_rpc_seconds_count{method=\"unknown\",code=\"UNIMPLEMENTED\"}"));
+    assert_null(strstr(text.data, "Anything")); // names of the client's choice make no series
+}
+
 static void test_missing_field(void **state) {
     struct fixture *f = *state;
     struct rpc_status status;
@@ -492,6 +504,7 @@ int main(void) {
         T(test_unknown_method),
         T(test_malformed_bytes),
         T(test_text_must_be_utf8),
+        T(test_calls_are_counted),
         T(test_missing_field),
         T(test_unknown_fields_are_skipped),
         T(test_large_requests),

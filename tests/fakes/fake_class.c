@@ -158,9 +158,11 @@ static int list(void *self, const struct call_context *ctx, const char *after, v
 
 static int capacity(void *self, const struct call_context *ctx, const struct string_map *parameters,
                     struct capacity_info *ret, struct err *err) {
+    struct fake_class *fake = self;
+    LOCK_SCOPE(&fake->lock);
     (void)parameters;
     *ret = (struct capacity_info){.available_bytes = CAPACITY, .maximum_volume_bytes = CAPACITY / 2};
-    return enter(self, ctx, err);
+    return enter(fake, ctx, err);
 }
 
 static int expand(void *self, const struct call_context *ctx, const char *id, int64_t required_bytes,
@@ -399,4 +401,27 @@ void fake_class_done(struct fake_class *fake) {
         drop(&fake->groups[i]);
     }
     (void)pthread_mutex_destroy(&fake->lock);
+}
+
+size_t fake_class_volumes(struct fake_class *fake) {
+    LOCK_SCOPE(&fake->lock);
+    size_t count = 0;
+    for (size_t i = 0; i < FAKE_CLASS_MAX; i++)
+        count += fake->volumes[i].used;
+    return count;
+}
+
+void fake_class_fail(struct fake_class *fake, int error) {
+    LOCK_SCOPE(&fake->lock);
+    fake->fail = error;
+}
+
+void fake_class_generate(struct fake_class *fake, size_t count) {
+    LOCK_SCOPE(&fake->lock);
+    fake->generated = count;
+}
+
+int64_t fake_class_deadline(struct fake_class *fake) {
+    LOCK_SCOPE(&fake->lock);
+    return fake->deadline_ns;
 }

@@ -51,17 +51,26 @@ static inline void make_capabilities(void) {
     unknown_mode.access_mode = &strange_mode;
 }
 
+static inline void start(struct fixture *f) {
+    struct err err = ERR_NONE;
+    struct csi_server_options options = {.socket = f->socket, .class = &f->fake.class, .deadline_s = 7};
+    if (csi_server_start(&options, &f->server, &err) < 0 || rpc_client_connect(f->socket, &f->client, &err) < 0)
+        fail_msg("%s", err_text(&err));
+}
+
+static inline void stop(struct fixture *f) {
+    f->client = rpc_client_free(f->client);
+    f->server = csi_server_stop(f->server, 1000);
+}
+
 static inline int setup(void **state) {
     struct fixture *f = mem_zalloc(sizeof *f);
-    struct err err = ERR_NONE;
     make_capabilities();
     (void)snprintf(f->dir, sizeof f->dir, "/tmp/test-csi-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(f->socket, sizeof f->socket, "unix://%s/csi.sock", f->dir);
     fake_class_init(&f->fake);
-    struct csi_server_options options = {.socket = f->socket, .class = &f->fake.class, .deadline_s = 7};
-    if (csi_server_start(&options, &f->server, &err) < 0 || rpc_client_connect(f->socket, &f->client, &err) < 0)
-        fail_msg("%s", err_text(&err));
+    start(f);
     *state = f;
     return 0;
 }
@@ -69,8 +78,7 @@ static inline int setup(void **state) {
 static inline int teardown(void **state) {
     struct fixture *f = *state;
     f->reply = rpc_message_free(f->reply);
-    (void)rpc_client_free(f->client);
-    (void)csi_server_stop(f->server, 1000);
+    stop(f);
     fake_class_done(&f->fake);
     assert_int_equal(rmdir(f->dir), 0);
     free(f);

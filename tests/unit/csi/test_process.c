@@ -25,7 +25,9 @@ static int not_ready(void *self, struct err *err) {
 
 static void test_probe_that_fails(void **state) {
     struct fixture *f = *state;
+    stop(f);
     f->fake.class.probe = not_ready;
+    start(f);
     CALL(f, Identity, Probe, probe, RPC_FAILED_PRECONDITION, );
     assert_string_equal(f->status.message, "the share does not answer");
 }
@@ -50,7 +52,7 @@ static void test_errors_have_codes(void **state) {
                 {-EBUSY, RPC_FAILED_PRECONDITION}, {-EIO, RPC_INTERNAL},
                 {-EOPNOTSUPP, RPC_UNIMPLEMENTED}};
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        f->fake.fail = rows[i].error;
+        fake_class_fail(&f->fake, rows[i].error);
         CREATE(f, rows[i].code, q.name = "v");
         assert_string_equal(f->status.message, "as the test asked");
         LIST(rows[i].code, );
@@ -60,20 +62,16 @@ static void test_errors_have_codes(void **state) {
 static void test_default_deadline(void **state) {
     struct fixture *f = *state;
     CREATE(f, RPC_OK, q.name = "v");
-    int64_t left = f->fake.deadline_ns - clock_monotonic(&clock_system);
+    int64_t left = fake_class_deadline(&f->fake) - clock_monotonic(&clock_system);
     assert_true(left > 0 && left <= 7 * NS_PER_S);
 }
 
 static void test_a_node_serves_no_controller(void **state) {
     struct fixture *f = *state;
-    f->client = rpc_client_free(f->client);
-    f->server = csi_server_stop(f->server, 1000);
+    stop(f);
     f->fake.class.volumes = NULL;
     f->fake.class.snapshots = NULL;
-    struct csi_server_options options = {.socket = f->socket, .class = &f->fake.class};
-    struct err err = ERR_NONE;
-    assert_int_equal(csi_server_start(&options, &f->server, &err), 0);
-    assert_int_equal(rpc_client_connect(f->socket, &f->client, &err), 0);
+    start(f);
     CALL(f, Controller, ListVolumes, list_volumes, RPC_UNIMPLEMENTED, );
     CALL(f, GroupController, GroupControllerGetCapabilities, group_controller_get_capabilities, RPC_UNIMPLEMENTED, );
     CALL(f, Node, NodeGetInfo, node_get_info, RPC_OK, );

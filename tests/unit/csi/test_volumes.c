@@ -28,7 +28,7 @@ static void test_create_capabilities(void **state) {
         CREATE(f, RPC_INVALID_ARGUMENT, q.name = "v"; CAPS(&bad[i]));
     assert_non_null(strstr(f->status.message, "block"));
     CREATE(f, RPC_INVALID_ARGUMENT, q.name = "v"; q.n_volume_capabilities = 0);
-    assert_false(f->fake.volumes[0].used);
+    assert_int_equal(fake_class_volumes(&f->fake), 0);
 }
 
 static void test_create_ranges(void **state) {
@@ -36,7 +36,7 @@ static void test_create_ranges(void **state) {
     CREATE(f, RPC_INVALID_ARGUMENT, q.name = "v"; RANGE(-1, 0));
     CREATE(f, RPC_INVALID_ARGUMENT, q.name = "v"; RANGE(0, INT64_MIN));
     CREATE(f, RPC_INVALID_ARGUMENT, q.name = "v"; RANGE(10, 9));
-    assert_false(f->fake.volumes[0].used);
+    assert_int_equal(fake_class_volumes(&f->fake), 0);
     assert_int_equal(CREATE(f, RPC_OK, q.name = "v"; RANGE(10, 10))->volume->capacity_bytes, 10);
     CREATE(f, RPC_ALREADY_EXISTS, q.name = "v"; RANGE(20, 20));
 }
@@ -151,7 +151,7 @@ static void test_validate(void **state) {
 
 static void test_list_volumes(void **state) {
     struct fixture *f = *state;
-    f->fake.generated = 5;
+    fake_class_generate(&f->fake, 5);
     LIST(RPC_ABORTED, q.starting_token = "invalid-token");
     LIST(RPC_INVALID_ARGUMENT, q.max_entries = -1);
     assert_int_equal(LIST(RPC_OK, )->n_entries, 5);
@@ -170,7 +170,7 @@ static void test_list_volumes(void **state) {
 
 static void test_long_list_is_cut(void **state) {
     struct fixture *f = *state;
-    f->fake.generated = 5000; // of more than 1000 bytes each
+    fake_class_generate(&f->fake, 5000); // of more than 1000 bytes each
     const Csi__V1__ListVolumesResponse *page = LIST(RPC_OK, );
     size_t first = page->n_entries;
     assert_true(first < 5000 && first > 3000);
