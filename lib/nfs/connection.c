@@ -11,162 +11,12 @@
 #include "lib/base/mem.h"
 
 #define SOFT_TIMEOUT_NS (60 * NS_PER_S)
-#define DELAY_FIRST_NS (100 * NS_PER_MS)
-#define DELAY_MAX_NS (5 * NS_PER_S)
 
 struct cancel {
     struct nfs_call *call;
     struct cancel *next;
     bool processed;
 };
-
-static void queue_append(struct conn_queue *q, struct req *req) {
-    req->prev = q->last;
-    req->next = NULL;
-    *(q->last ? &q->last->next : &q->first) = req;
-    q->last = req;
-}
-
-static void queue_remove(struct conn_queue *q, struct req *req) {
-    *(req->prev ? &req->prev->next : &q->first) = req->next;
-    *(req->next ? &req->next->prev : &q->last) = req->prev;
-    req->prev = req->next = NULL;
-}
-
-struct req *conn_find(struct conn *conn, uint32_t xid) {
-    struct req *req = conn->buckets[xid % CONN_BUCKETS];
-    while (req && req->xid != xid)
-        req = req->hash_next;
-    return req;
-}
-
-static void set_timer(struct conn *conn, int64_t when) {
-    if (when < conn->next_timer_ns)
-        conn->next_timer_ns = when;
-}
-
-// Takes the request off the wire: its reply will find nobody.
-static void deactivate(struct req *req) {
-    struct conn *conn = req->conn;
-    struct req **at = &conn->buckets[req->xid % CONN_BUCKETS];
-    while (*at && *at != req)
-        at = &(*at)->hash_next;
-    if (!*at)
-        return;
-    *at = req->hash_next;
-    // Part of it was sent and the rest may never be: the server must not see the two halves of different calls.
-    if (conn->next_send == req && conn->sent > 0)
-        conn_lost(conn);
-    if (conn->next_send == req)
-        conn->next_send = req->next;
-    if (conn->in.data_req == req)
-        conn->in.data_req = NULL;
-    if (req->call->op == NFS_READ)
-        conn->reads--;
-    queue_remove(&conn->active, req);
-    free(take_ptr(req->msg));
-}
-
-static void wait_in_line(struct req *req, int64_t retry_ns) {
-    req->retry_ns = retry_ns;
-    queue_append(&req->conn->waiting, req);
-    set_timer(req->conn, retry_ns);
-}
-
-static void forget(struct req *req) {
-    deactivate(req);
-    if (req->conn->protocol->gone)
-        req->conn->protocol->gone(req);
-    free(req);
-}
-
-void conn_finish(struct req *req, int result) {
-    struct conn *conn = req->conn;
-    struct nfs_call *call = req->call;
-    forget(req);
-    (void)atomic_fetch_sub_explicit(&conn->in_flight, 1, memory_order_relaxed);
-    call->result = result;
-    call->done(call);
-}
-
-void conn_delay(struct req *req) {
-    deactivate(req);
-    req->delay_ns = req->delay_ns == 0 ? DELAY_FIRST_NS : req->delay_ns * 2;
-    if (req->delay_ns > DELAY_MAX_NS)
-        req->delay_ns = DELAY_MAX_NS;
-    wait_in_line(req, clock_monotonic(&clock_system) + req->delay_ns);
-}
-
-void conn_release(struct conn *conn) {
-    for (struct req *req = conn->waiting.first; req; req = req->next)
-        if (req->parked)
-            req->retry_ns = 0;
-    conn->next_timer_ns = 0;
-}
-
-static int encode(struct conn *conn, struct req *req) {
-    struct xdr_out out = {.buf = conn->scratch, .cap = RPC_CALL_MAX};
-    struct rpc_target target = {100003, conn->protocol->version, conn->protocol->procedure(req)};
-    const struct nfs_cred *cred = conn->protocol->cred(req);
-    if (!cred)
-        cred = req->call->cred ? req->call->cred : conn->default_cred;
-    rpc_put_call(&out, conn->next_xid, &target, cred);
-    req->tail = NULL;
-    req->tail_len = 0;
-    int r = conn->protocol->encode(req, &out);
-    if (r < 0)
-        return r;
-    rpc_finish_call(&out, ((size_t)req->tail_len + 3) & ~(size_t)3);
-    if (out.full)
-        return -EMSGSIZE;
-    req->msg = mem_alloc(out.len);
-    if (!req->msg)
-        return -ENOMEM;
-    memcpy(req->msg, out.buf, out.len);
-    req->msg_len = out.len;
-    return 0;
-}
-
-void conn_start(struct conn *conn, struct req *req) {
-    int r = encode(conn, req);
-    req->parked = r == -EBUSY;
-    if (req->parked) {
-        wait_in_line(req, DEADLINE_NONE);
-        return;
-    }
-    if (r < 0) {
-        conn_finish(req, r);
-        return;
-    }
-    req->xid = conn->next_xid++;
-    req->hash_next = conn->buckets[req->xid % CONN_BUCKETS];
-    conn->buckets[req->xid % CONN_BUCKETS] = req;
-    queue_append(&conn->active, req);
-    if (!conn->next_send)
-        conn->next_send = req;
-    if (req->call->op == NFS_READ)
-        conn->reads++;
-}
-
-static void settle(struct req *req, int result) {
-    if (result == -EAGAIN) {
-        conn_delay(req);
-    } else if (result == PROTOCOL_NEXT) {
-        deactivate(req);
-        conn_start(req->conn, req);
-    } else {
-        conn_finish(req, result);
-    }
-}
-
-void conn_answered(struct req *req, struct xdr_in *in) {
-    int r = rpc_get_reply(in);
-    settle(req, r < 0 ? r : req->conn->protocol->decode(req, in));
-}
-
-void conn_read_done(struct req *req, int result) {
-    settle(req, result);
-}
 
 static void begin(struct conn *conn, struct nfs_call *call) {
     struct req *req = mem_zalloc(sizeof *req);
@@ -179,7 +29,9 @@ static void begin(struct conn *conn, struct nfs_call *call) {
     *req = (struct req){.call = call, .conn = conn, .deadline_ns = call->deadline_ns};
     if (req->deadline_ns == 0 || req->deadline_ns == DEADLINE_NONE)
         req->deadline_ns = conn->soft ? clock_monotonic(&clock_system) + SOFT_TIMEOUT_NS : DEADLINE_NONE;
-    set_timer(conn, req->deadline_ns);
+    conn_set_timer(conn, req->deadline_ns);
+    if ((call->op == NFS_READ || call->op == NFS_WRITE) && call->count > NFS_IO_MAX)
+        call->count = NFS_IO_MAX; // a longer reply would be refused as nonsense
     int r = nfs_call_check(call);
     if (r < 0)
         conn_finish(req, r);
@@ -197,10 +49,10 @@ static struct req *find_call(struct conn_queue *q, const struct nfs_call *call) 
 static void drop(struct req *req) {
     struct conn *conn = req->conn;
     if (!req->msg)
-        queue_remove(&conn->waiting, req);
+        conn_queue_remove(&conn->waiting, req);
     req->call->result = -ECANCELED;
     (void)atomic_fetch_sub_explicit(&conn->in_flight, 1, memory_order_relaxed);
-    forget(req);
+    conn_forget(req);
 }
 
 static void cancel_one(struct conn *conn, const struct nfs_call *call) {
@@ -243,11 +95,11 @@ static void run_waiting(struct conn *conn, int64_t now) {
         next = req->next;
         if (req->deadline_ns > now && req->retry_ns > now)
             continue;
-        queue_remove(&conn->waiting, req);
-        queue_append(&due, req);
+        conn_queue_remove(&conn->waiting, req);
+        conn_queue_append(&due, req);
     }
     for (struct req *req = due.first; req; req = due.first) {
-        queue_remove(&due, req);
+        conn_queue_remove(&due, req);
         if (req->deadline_ns <= now)
             conn_finish(req, -ETIMEDOUT);
         else
@@ -275,10 +127,10 @@ static void run_timers(struct conn *conn) {
     expire(conn, now);
     run_waiting(conn, now);
     for (const struct req *req = conn->active.first; req; req = req->next)
-        set_timer(conn, req->deadline_ns);
+        conn_set_timer(conn, req->deadline_ns);
     for (const struct req *req = conn->waiting.first; req; req = req->next) {
-        set_timer(conn, req->deadline_ns);
-        set_timer(conn, req->retry_ns);
+        conn_set_timer(conn, req->deadline_ns);
+        conn_set_timer(conn, req->retry_ns);
     }
 }
 
@@ -333,7 +185,7 @@ static void *conn_main(void *arg) {
         while (conn->active.first || conn->waiting.first) {
             struct req *req = conn->active.first ? conn->active.first : conn->waiting.first;
             if (!req->msg)
-                queue_remove(&conn->waiting, req);
+                conn_queue_remove(&conn->waiting, req);
             conn_finish(req, -ECANCELED);
         }
         {

@@ -115,6 +115,10 @@ void conn_delay(struct req *req);                       // JUKEBOX: later again
 void conn_release(struct conn *conn);                   // the parked ones may go on
 void conn_answered(struct req *req, struct xdr_in *in); // a whole reply
 void conn_read_done(struct req *req, int result);       // a READ whose data arrived
+void conn_queue_append(struct conn_queue *q, struct req *req);
+void conn_queue_remove(struct conn_queue *q, struct req *req);
+void conn_set_timer(struct conn *conn, int64_t when); // the loop looks at the calls' times by then
+void conn_forget(struct req *req);                    // takes the request out and frees it, without `done`
 struct req *conn_find(struct conn *conn, uint32_t xid);
 void conn_lost(struct conn *conn);                   // closes the socket; connects again later
 void conn_reconnect(struct conn *conn, int64_t now); // starts connecting

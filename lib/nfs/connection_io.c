@@ -145,8 +145,10 @@ static int begin_read(struct conn *conn, struct req *req, struct xdr_in *body, s
     int r = rpc_get_reply(body);
     if (r == 0)
         r = conn->protocol->decode_read(req, body, &len);
-    if (body->bad)
+    if (body->bad || (r == 0 && (len > req->call->count || len > record_left - (head - xdr_left(body))))) {
+        conn_read_done(req, -EPROTO); // asked again, the answer would be the same
         return -EPROTO;
+    }
     size_t used = head - xdr_left(body);
     size_t left = record_left - used;
     conn->in.used += used;
@@ -155,14 +157,42 @@ static int begin_read(struct conn *conn, struct req *req, struct xdr_in *body, s
         conn_read_done(req, r);
         return 0;
     }
-    if (len > req->call->count || len > left)
-        return -EPROTO;
     req->call->count = len;
     conn->in.data_req = req;
     conn->in.data_at = req->call->data;
     conn->in.data_left = len;
     conn->in.skip_left = left - len;
     end_data(conn);
+    return 0;
+}
+
+// Makes one record of the fragments at the front of the buffer (RFC 5531 11), once all of them are there.
+static int join_fragments(struct conn_input *in) {
+    uint8_t *start = in->buf + in->used, *to = start + 4;
+    size_t have = in->len - in->used, at = 0, total = 0;
+    for (bool last = false; !last;) {
+        if (at > RPC_REPLY_MAX || total > RPC_REPLY_MAX)
+            return -EPROTO;
+        uint32_t mark = have - at >= 4 ? xdr_load_u32(start + at) : 0, size = mark & ~RPC_LAST_FRAGMENT;
+        if (size > RPC_REPLY_MAX)
+            return -EPROTO;
+        if (have - at < 4 + (size_t)size) {
+            int r = grow(in, at + 8 + size);
+            return r < 0 ? r : -EAGAIN;
+        }
+        at += 4 + (size_t)size;
+        total += size;
+        last = mark & RPC_LAST_FRAGMENT;
+    }
+    for (size_t from = 0; from < at;) {
+        uint32_t size = xdr_load_u32(start + from) & ~RPC_LAST_FRAGMENT;
+        memmove(to, start + from + 4, size);
+        to += size;
+        from += 4 + (size_t)size;
+    }
+    memmove(to, start + at, have - at);
+    in->len -= at - 4 - total;
+    xdr_store_u32(start, RPC_LAST_FRAGMENT | (uint32_t)total);
     return 0;
 }
 
@@ -173,7 +203,9 @@ static int next_record(struct conn *conn) {
     if (have < 8)
         return -EAGAIN;
     uint32_t mark = xdr_load_u32(in->buf + in->used), size = mark & ~RPC_LAST_FRAGMENT;
-    if (!(mark & RPC_LAST_FRAGMENT) || size < 4 || size > RPC_REPLY_MAX)
+    if (!(mark & RPC_LAST_FRAGMENT))
+        return join_fragments(in);
+    if (size < 4 || size > RPC_REPLY_MAX)
         return -EPROTO;
     struct req *req = conn_find(conn, xdr_load_u32(in->buf + in->used + 4));
     bool whole = have >= 4 + (size_t)size;

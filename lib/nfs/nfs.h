@@ -5,7 +5,7 @@
 //          in the way by somebody else cannot lead them elsewhere (RFC 1813 for v3, RFC 7530 for v4.0).
 // Owns:    a call and its buffers stay the caller's; they must live until `done` was called or nfs_cancel returned.
 // Threads: nfs_submit and nfs_cancel from any thread. `done` runs on a connection's own thread: it must not block
-//          and must not call nfs_run; it may submit further calls.
+//          and must not call nfs_run or nfs_cancel; it may submit further calls.
 // Fails:   `call->result` is 0 or -errno (NFS status translated in lib/nfs); -ETIMEDOUT when the deadline passed,
 //          -ECANCELED after nfs_cancel or nfs_share_close, -ESTALE for a dead handle.
 // Order:   no lock of the caller may be held around nfs_cancel that `done` takes.
@@ -114,7 +114,7 @@ struct nfs_call {
     void (*done)(struct nfs_call *call);
     void *arg;
     // in and out
-    uint32_t count;      // bytes; how many were moved
+    uint32_t count;      // bytes; how many were moved, which may be fewer, at most NFS_IO_MAX
     uint64_t cookie;     // READDIR: where to go on (the last entry's cookie)
     uint8_t verifier[8]; // READDIR: zero at the start; WRITE and COMMIT: changes when the server lost its memory
     // out

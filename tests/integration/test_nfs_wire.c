@@ -20,6 +20,7 @@ enum action {
     CUT,           // the first half of the answer, then the end of the connection
     NONSENSE_MARK, // a record longer than any reply
     NONSENSE_BODY, // a reply whose data are longer than what was asked for
+    FRAGMENTS,     // the answer in pieces, an empty one among them
     STRANGER,      // first a reply that nobody waits for, then the answer
     CLOSE,
 };
@@ -63,6 +64,24 @@ static size_t put_answer(uint8_t *buf, size_t cap, uint32_t xid, uint32_t claime
     return out.len;
 }
 
+static bool send_all(int fd, const uint8_t *data, size_t len) {
+    return send(fd, data, len, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+static bool send_fragments(int fd, const uint8_t *record, size_t len) {
+    static const size_t sizes[] = {2, 7, 0, 60, 3000, REPLY_BYTES};
+    bool sent = true;
+    record += 4, len -= 4;
+    for (size_t i = 0; i < ARRAY_SIZE(sizes) && sent; i++) {
+        size_t n = sizes[i] < len ? sizes[i] : len;
+        uint8_t mark[4];
+        xdr_store_u32(mark, (uint32_t)n | (n == len ? RPC_LAST_FRAGMENT : 0));
+        sent = send_all(fd, mark, sizeof mark) && send_all(fd, record, n);
+        record += n, len -= n;
+    }
+    return sent;
+}
+
 // False: the connection ends.
 static bool play(int fd, enum action action, uint32_t xid) {
     uint8_t buf[REPLY_BYTES + RESERVE];
@@ -87,15 +106,17 @@ static bool play(int fd, enum action action, uint32_t xid) {
     case NONSENSE_BODY:
         (void)put_answer(buf, sizeof buf, xid, READ_BYTES + 4000);
         break;
+    case FRAGMENTS:
+        return send_fragments(fd, buf, len);
     case STRANGER:
         (void)put_answer(buf, sizeof buf, xid + 12345, READ_BYTES);
-        assert_int_equal(send(fd, buf, len, MSG_NOSIGNAL), len);
+        stay = send_all(fd, buf, len);
         (void)put_answer(buf, sizeof buf, xid, READ_BYTES);
         break;
     case CLOSE:
         return false;
     }
-    return send(fd, buf, len, MSG_NOSIGNAL) == (ssize_t)len && stay;
+    return send_all(fd, buf, len) && stay;
 }
 
 static void *player_main(void *arg) {
@@ -192,16 +213,22 @@ static void test_closed(void **state) {
 
 static void test_nonsense(void **state) {
     (void)state;
-    static const enum action script[] = {NONSENSE_MARK, NONSENSE_BODY, STRANGER};
+    static const enum action script[] = {NONSENSE_MARK, STRANGER};
+    assert_int_equal(play_script(script, ARRAY_SIZE(script)), 0);
+    static const enum action body[] = {NONSENSE_BODY};
+    assert_int_equal(play_script(body, ARRAY_SIZE(body)), -EPROTO);
+}
+
+static void test_fragments(void **state) {
+    (void)state;
+    static const enum action script[] = {FRAGMENTS};
     assert_int_equal(play_script(script, ARRAY_SIZE(script)), 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_busy),
-        cmocka_unit_test(test_cut_off),
-        cmocka_unit_test(test_closed),
-        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_busy),     cmocka_unit_test(test_cut_off),   cmocka_unit_test(test_closed),
+        cmocka_unit_test(test_nonsense), cmocka_unit_test(test_fragments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
