@@ -113,7 +113,7 @@ int lock_take(struct share *share, const char *name, int64_t deadline_ns, struct
     if (!lock)
         return err_set(err, -ENOMEM, "out of memory");
     (void)memcpy(lock->name, name, strlen(name) + 1);
-    struct nfs_attr attr;
+    struct nfs_attr attr = {0};
     int r = 0;
     for (int attempt = 0; attempt < 2; attempt++) {
         lock->since_ns = local_now(share);
