@@ -32,6 +32,7 @@ struct record *record_free(struct record *record) {
     list_free(record->members, record->member_count);
     list_free(record->pins, record->pin_count);
     free(record->name);
+    free(record->location);
     free(record->sub_dir);
     free(record->source_id);
     free(record->group_id);

@@ -40,6 +40,7 @@ struct record {
     int64_t bytes;      // volume: capacity; snapshot: size restored
 
     // volumes
+    char *location;             // of the share as in its id: listed under this one only; NULL: under any
     char *sub_dir;              // resolved; NULL for other kinds
     int on_delete, mount_mode;  // enums of csi/shared_volume.h
     uint32_t mount_permissions; // 0: as the server makes it

@@ -55,7 +55,7 @@ static int set_all(struct json *json, const struct record *r) {
     if (json_set_int(json, "version", RECORD_VERSION) < 0 || json_set_text(json, "kind", kind_name(r->kind)) < 0 ||
         json_set_text(json, "name", r->name) < 0 || json_set_text(json, "state", state_names[r->state]) < 0 ||
         json_set_int(json, "created", r->created_ns) < 0 || json_set_int(json, "bytes", r->bytes) < 0 ||
-        json_set_text(json, "subDir", r->sub_dir) < 0)
+        json_set_text(json, "location", r->location) < 0 || json_set_text(json, "subDir", r->sub_dir) < 0)
         return -ENOMEM;
     if (set_choice(json, "onDelete", on_delete_names, r->on_delete) < 0 ||
         set_choice(json, "mountMode", mount_mode_names, r->mount_mode) < 0 ||
@@ -155,6 +155,8 @@ static int get_all(const struct json *json, struct record *record) {
     int r = get_owner(json, record);
     if (r == 0)
         r = get_text(json, "subDir", &record->sub_dir);
+    if (r == 0)
+        r = get_text(json, "location", &record->location);
     if (r == 0)
         r = get_text(json, "sourceId", &record->source_id);
     if (r == 0)

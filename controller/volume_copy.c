@@ -34,20 +34,22 @@ static int source_missing(const char *id, struct err *err) {
     return err_set(err, -ENOENT, "content source '%.128s' does not exist", id);
 }
 
+// The same export, whatever the NFS version and the port of the mount protocol.
+static bool same_export(const struct share_location *a, const struct share_location *b) {
+    unsigned port_a = a->nfs_port ? a->nfs_port : 2049, port_b = b->nfs_port ? b->nfs_port : 2049;
+    return str_eq(a->server, b->server) && str_eq(a->path, b->path) && port_a == port_b;
+}
+
 static int find_source(struct share *share, enum content_source source, const char *id, int64_t deadline_ns,
                        struct record **ret, struct err *err) {
     struct shared_id parsed cleanup(shared_id_done) = {0};
-    char text[CSI_ID_MAX + 1];
     enum shared_kind kind = source == CONTENT_SNAPSHOT ? SHARED_SNAPSHOT : SHARED_VOLUME;
     int r = shared_id_parse(id, &parsed, NULL);
     if (r == -ENOMEM)
         return err_set(err, r, "out of memory");
     if (r < 0 || parsed.kind != kind)
         return source_missing(id, err);
-    r = share_location_format(&parsed.location, text, err);
-    if (r < 0)
-        return r;
-    if (!str_eq(text, share->text))
+    if (!same_export(&parsed.location, &share->location))
         return err_set(err, -EINVAL,
                        "content source '%.128s' is on another share than %s; choose a class of that share", id,
                        share->text);
@@ -135,6 +137,8 @@ static int put_in_place(struct share *share, const struct record *record, const 
         return r == -ENOENT ? 0 : r;
     r = volume_dir_set(share, record, &look.out_fh, &look.attr, deadline_ns, err);
     if (r == 0)
+        r = share_walk(share, record->sub_dir, deadline_ns, &dir, NULL, err);
+    if (r == -ENOENT) // somebody removed it
         r = volume_dir_make(share, record, deadline_ns, &dir, &fresh, err);
     if (r == 0)
         r = share_walk_parent(share, record->sub_dir, deadline_ns, &parent, &last, err);

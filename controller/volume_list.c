@@ -115,6 +115,8 @@ static int look_at(struct part *part, const char *key, int64_t deadline_ns, stru
         return fill_damaged(part->share, key, &damage, ret) < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;
     if (r == -ENOENT || (r == 0 && record->state == RECORD_COPYING))
         return 0;
+    if (r == 0 && record->location && !str_eq(record->location, part->share->text))
+        return 0; // one share under two names (another NFS version or port): listed under the name of its id
     return r < 0 ? err_set(err, r, "%s", err_text(&damage)) : volume_fill_info(part->share, record, ret, err);
 }
 

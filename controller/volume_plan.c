@@ -101,9 +101,13 @@ int plan_apply_mutable(struct record *record, const struct string_map *parameter
     return 0;
 }
 
-static int check_id_fits(const struct plan *plan, struct err *err) {
+static int set_location(struct plan *plan, struct err *err) {
     char id[CSI_ID_MAX + 1];
-    return shared_id_format(SHARED_VOLUME, plan->record->key, &plan->location, id, err);
+    int r = shared_id_format(SHARED_VOLUME, plan->record->key, &plan->location, id, err);
+    if (r < 0)
+        return r; // it does not fit into an id
+    r = record_set_text(&plan->record->location, strchr(id, '@') + 1);
+    return r < 0 ? err_set(err, r, "out of memory") : 0;
 }
 
 int plan_make(struct volumes *volumes, const struct volume_create_request *request, struct plan *ret, struct err *err) {
@@ -134,7 +138,7 @@ int plan_make(struct volumes *volumes, const struct volume_create_request *reque
     if (r == 0)
         r = shared_parameters_location(&p, &plan.location, err);
     if (r == 0)
-        r = check_id_fits(&plan, err);
+        r = set_location(&plan, err);
     if (r < 0)
         return r;
     *ret = plan;
