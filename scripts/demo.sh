@@ -38,8 +38,9 @@ done
 work="" begin=$(now_ms) log=""
 
 clean_up() {
-    local rc=$?
+    local rc=$? started
     trap - EXIT INT TERM
+    started=$(now_ms)
     if [ -n "$work" ]; then
         if [ "$rc" != 0 ] && grep -qh '"level":"\(warning\|error\)"' "$work"/*/*.log 2>/dev/null; then
             printf '\nWhat the daemons had to say:\n'
@@ -52,7 +53,10 @@ clean_up() {
         STOP_RPCBIND=1 nfs_server_stop "$work/nfs"
         rm -rf --one-file-system "$work"
     fi
-    [ "$rc" != 0 ] || printf '%7s s  everything is cleaned up\n\nThe demo took %s s.\n' "" "$(seconds_since "$begin")"
+    if [ "$rc" = 0 ]; then
+        printf '%7s s  everything is cleaned up\n\n' "$(seconds_since "$started")"
+        say "All of it worked and took $(seconds_since "$begin") s."
+    fi
     exit "$rc"
 }
 
@@ -143,11 +147,11 @@ step "node two removes it" remove_note
 step "a snapshot is taken and whole" one snapshot create demo-snapshot "$volume"
 snapshot=$(sed -n 's/^\(s-[^ ]*\).*/\1/p' <<<"$output" | head -n 1)
 step "everything is deleted in the volume" find "$work/one/data" -mindepth 1 -delete
-step "a volume is restored from the snapshot" one volume create demo-restored --size 10Gi "${class[@]}" \
+step "another volume is made from the snapshot" one volume create demo-restored --size 10Gi "${class[@]}" \
     --from-snapshot "$snapshot"
 restored=$(field id)
 step "it is mounted on node two" mount_at two "$restored" restored
-step "it holds what was in the volume" same "$work/two/restored"
+step "it holds all that was in the volume" same "$work/two/restored"
 step "the volume is expanded to 20Gi" one volume expand "$volume" --size 20Gi --path "$work/one/data"
 step "its usage is read" two volume stats "$restored" --path "$work/two/restored"
 printf '%s\n' "$output" | sed 's/^/             /'
