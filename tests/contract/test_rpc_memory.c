@@ -49,10 +49,10 @@ static void fail_each(const char *socket, const char *method) {
     assert_int_equal(csi_server_start(&options, &server, &err), 0);
     assert_int_equal(rpc_client_connect(socket, &client, &err), 0);
     long failed = 0, counted = 1;
-    for (long n = 1; n <= counted; n++) {
+    for (long n = 1; n <= counted && n < 1000; n++) {
         (void)mem_fail_nth(n);
         enum rpc_code code = call(client, method, &status);
-        counted = mem_fail_nth(0);
+        counted = mem_fail_nth(0) >= n ? n + 1 : 0; // until none fires
         assert_true(code == RPC_OK || code == RPC_RESOURCE_EXHAUSTED || code == RPC_CANCELLED || code == RPC_UNKNOWN ||
                     code == RPC_INTERNAL || code == RPC_UNAVAILABLE);
         failed += code != RPC_OK;
