@@ -25,13 +25,16 @@ complain() {
     problems=$((problems + 1))
 }
 
-# layer_of PATH: the folder that the law speaks of.
+# layer_of PATH: sets $layer to the folder that the law speaks of. (Variables, not output: thousands of includes are judged.)
 layer_of() {
     case $1 in
-    lib/*/*) cut -d/ -f1-2 <<<"$1" ;;
-    node-plugin/cachefs/*) say node-plugin/cachefs ;;
-    */*) say "${1%%/*}" ;;
-    *) say . ;;
+    lib/*/*)
+        layer=${1#lib/}
+        layer=lib/${layer%%/*}
+        ;;
+    node-plugin/cachefs/*) layer=node-plugin/cachefs ;;
+    */*) layer=${1%%/*} ;;
+    *) layer=. ;;
     esac
 }
 
@@ -54,20 +57,21 @@ may_use() {
     esac
 }
 
-# library_of HEADER: the third-party library a system header belongs to; nothing for libc and the kernel.
+# library_of HEADER: sets $library to the third-party library a system header belongs to; empty for libc and the kernel.
 library_of() {
     case $1 in
-    grpc/*) say grpc ;;
-    nfsc/*) say libnfs ;;
-    libmount/*) say libmount ;;
-    fuse*) say libfuse ;;
-    protobuf-c/*) say protobuf-c ;;
-    jansson*) say jansson ;;
-    nettle/*) say nettle ;;
-    microhttpd*) say libmicrohttpd ;;
-    curl/*) say libcurl ;;
-    sqlite3*) say sqlite ;;
-    cmocka*) say cmocka ;;
+    grpc/*) library=grpc ;;
+    nfsc/*) library=libnfs ;;
+    libmount/*) library=libmount ;;
+    fuse*) library=libfuse ;;
+    protobuf-c/*) library=protobuf-c ;;
+    jansson*) library=jansson ;;
+    nettle/*) library=nettle ;;
+    microhttpd*) library=libmicrohttpd ;;
+    curl/*) library=libcurl ;;
+    sqlite3*) library=sqlite ;;
+    cmocka*) library=cmocka ;;
+    *) library= ;;
     esac
 }
 
@@ -75,9 +79,11 @@ declare -A library_folder=()
 sources=0
 while IFS= read -r file; do
     sources=$((sources + 1))
-    from=$(layer_of "$file")
+    layer_of "$file"
+    from=$layer
     while IFS=: read -r line include; do
-        name=$(sed -E 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]([^>"]+)[>"].*/\1/' <<<"$include")
+        name=${include#*[<\"]}
+        name=${name%%[>\"]*}
         if [[ $name == *.pb-c.h ]]; then # generated from proto/
             may_use "$from" proto || complain "$file:$line: $from may not use the messages ($name)"
             continue
@@ -87,11 +93,12 @@ while IFS= read -r file; do
                 complain "$file:$line: \"$name\" is not written from the root, or does not exist"
                 continue
             fi
-            to=$(layer_of "$name")
+            layer_of "$name"
+            to=$layer
             may_use "$from" "$to" || complain "$file:$line: $from may not use $to (\"$name\")"
             continue
         fi
-        library=$(library_of "$name")
+        library_of "$name"
         # Tests and the peers of a bench may look at a library directly; the product may not.
         if [ -z "$library" ] || [ "$from" = tests ] || [ "$from" = bench ]; then
             continue

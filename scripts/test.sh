@@ -152,7 +152,6 @@ fi
 # Where scripts find the programs, and what the sanitizers should do with a finding: stop, loudly.
 export STOWAGE_BUILD_DIR=$ROOT/build/$preset
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}
-export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$ROOT/tests/support/lsan.supp:print_suppressions=0}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$ROOT/tests/support/tsan.supp:halt_on_error=1:exitcode=99}
 kinds=""
 for kind in unit contract fault fuzz integration; do
