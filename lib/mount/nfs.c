@@ -38,9 +38,19 @@ static bool given(const char *number) {
     return !str_empty(number) && !str_eq(number, "0");
 }
 
+static bool option_says_v3(const char *options) {
+    char *value = NULL;
+    size_t len = 0;
+    if (mnt_optstr_get_option(options, "v3", NULL, NULL) == 0)
+        return true;
+    return (mnt_optstr_get_option(options, "vers", &value, &len) == 0 ||
+            mnt_optstr_get_option(options, "nfsvers", &value, &len) == 0) &&
+           len == 1 && value[0] == '3';
+}
+
 // `version` NULL: the user's options name one.
 static int build_options(const struct request *request, const char *version, struct str *out) {
-    bool v3 = version && version[0] == '3';
+    bool v3 = version ? version[0] == '3' : option_says_v3(request->options);
     (void)str_printf(out, "addr=%s", request->address);
     if (version)
         (void)str_printf(out, ",vers=%s", version);

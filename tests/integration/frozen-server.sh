@@ -4,7 +4,8 @@
 # succeed within 30 s, and once the server is back no process, thread or mount is left. Prints the times as a table.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../support/node-kit.sh"
-node_kit_start --mount-mode fuse --http 127.0.0.1:24180
+METRICS=127.0.0.1:$(nfs_server_free_port 24180)
+node_kit_start --mount-mode fuse --http "$METRICS"
 
 LIMIT_MS=5000
 REMOVE_LIMIT_MS=30000
@@ -37,7 +38,7 @@ pod_waits() {
 
 threads() { find "/proc/$(stowage_pid node "$WORK")/task" -mindepth 1 -maxdepth 1 | wc -l; }
 children() { cat "/proc/$(stowage_pid node "$WORK")/task/"*/children 2>/dev/null | tr ' ' '\n' | grep -c . || true; }
-abandoned() { curl -fsS http://127.0.0.1:24180/metrics | awk '$1 == "stowage_children_abandoned" { print $2 }'; }
+abandoned() { curl -fsS "http://$METRICS/metrics" | awk '$1 == "stowage_children_abandoned" { print $2 }'; }
 none_abandoned() { [ "$(abandoned)" = 0 ]; }
 
 mkdir "$WORK/export/volume-2" "$WORK/staging/volume-2"

@@ -36,7 +36,6 @@ node_kit_stop() {
     stowage_stop node "$WORK" || true
     stowage_end_mounts "$WORK" 2>/dev/null || true
     nfs_server_stop "$WORK/nfs"
-    [ -n "${KEEP:-}" ] && cp -r "$WORK/node.log" /tmp/node/last.log
     rm -rf "$WORK"
 }
 
