@@ -3,6 +3,7 @@
 # The NFS server is frozen (SIGSTOP) while pods wait for it: every Node RPC answers within 5 s, unpublish and unstage
 # succeed within 30 s, and once the server is back no process, thread or mount is left. Prints the times as a table.
 set -euo pipefail
+# shellcheck source=tests/support/node-kit.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../support/node-kit.sh"
 METRICS=127.0.0.1:$(nfs_server_free_port 24180)
 node_kit_start --mount-mode fuse --http "$METRICS"

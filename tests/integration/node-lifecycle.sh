@@ -3,6 +3,7 @@
 # stowage-node with real FUSE mounts of a real NFS server: stage, publish (twice, read-only), stats, expand, a restart of
 # the node process under I/O, a daemon that is killed and repaired, unpublish, unstage; nothing is left.
 set -euo pipefail
+# shellcheck source=tests/support/node-kit.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../support/node-kit.sh"
 node_kit_start --mount-mode fuse --http 127.0.0.1:0
 

@@ -49,11 +49,13 @@ node_kit_start() {
     trap node_kit_stop EXIT
     mkdir -p "$WORK/export/volume-1" "$WORK/staging" "$WORK/pods"
     nfs_server_start "$WORK/nfs" "$WORK/export" || fail "no NFS server"
+    # shellcheck source=/dev/null
     . "$WORK/nfs/env"
     NODE_FLAGS=("$@")
     stowage_start node "$WORK" "$@"
     STAGING=$WORK/staging/volume-1
     mkdir "$STAGING"
+    # shellcheck disable=SC2153 # of nfs/env
     VOLUME="v-aaaaaaaaaaaaaaaaaaaaaaaaaa@127.0.0.1:$NFS_PORT:$MNT_PORT/export"
     CONTEXT=$(printf '{"server":"127.0.0.1","share":"/export","subDir":"volume-1","nfsPort":"%s","mountPort":"%s"}' \
         "$NFS_PORT" "$MNT_PORT")
