@@ -76,7 +76,7 @@ node_capability() {
 
 node_stage() {
     node_csi NodeStageVolume "{\"volume_id\":\"$VOLUME\",\"staging_target_path\":\"$STAGING\",
-        \"volume_capability\":$(node_capability "${1:-}"),\"volume_context\":$CONTEXT}"
+        \"volume_capability\":$(node_capability),\"volume_context\":$CONTEXT}"
 }
 
 node_publish() {
