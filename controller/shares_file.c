@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
@@ -33,6 +34,8 @@ static int read_all(const char *path, struct str *ret, struct err *err) {
 int shares_file_read(const char *state_dir, int (*add)(void *arg, const char *text, struct err *err), void *arg,
                      struct err *err) {
     char *path cleanup_free = mem_printf("%s/%s", state_dir, FILE_NAME);
+    if (mkdir(state_dir, 0700) < 0 && errno != EEXIST)
+        return err_set(err, -errno, "cannot make the state directory %s: %s", state_dir, err_name(errno));
     struct str text cleanup_str = {0};
     struct json *json cleanup(json_freep) = NULL;
     if (!path)

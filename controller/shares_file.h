@@ -5,7 +5,7 @@
 #include "lib/base/err.h"
 #include "lib/base/fields.h"
 
-// Each location's text is handed to `add`; no file yet: 0. A damaged file is -EBADMSG with the remedy.
+// Each location's text is handed to `add`; no file yet: 0 (the directory is made if it is not there). A damaged file is -EBADMSG with the remedy.
 int shares_file_read(const char *state_dir, int (*add)(void *arg, const char *text, struct err *err), void *arg,
                      struct err *err) must_check;
 // Replaces the file in one step, on stable storage.
