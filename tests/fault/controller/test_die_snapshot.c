@@ -16,6 +16,7 @@
 
 #define DEATHS_MAX 400
 #define TRIES_MAX 2000
+#define DYING_NS (500 * NS_PER_MS)
 
 static char snapshot_data[64]; // path of the snapshot "s"
 
@@ -132,9 +133,10 @@ static bool die_once(const struct deed *deed, long n) {
     struct err err = ERR_NONE;
     set_scene(&scene, deed);
     snapshot_kit_start(&kit, scene.store, n, n % 2, 5);
-    (void)deed->act(&kit, &scene, &err);
-    for (int i = 0; !faulty_nfs_dead(kit.base.nfs) && i < 20 && deed->act(&kit, &scene, &err) == -EAGAIN; i++)
-        continue;
+    for (int i = 0, r = -1; r != 0 && !faulty_nfs_dead(kit.base.nfs) && i < 20; i++) {
+        kit.base.ctx.deadline_ns = clock_monotonic(&clock_system) + DYING_NS; // a dead share never answers
+        r = deed->act(&kit, &scene, &err);
+    }
     bool died = faulty_nfs_dead(kit.base.nfs);
     snapshot_kit_stop(&kit);
     check_after_death(&scene, deed);
