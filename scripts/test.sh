@@ -130,37 +130,42 @@ run_scripts() {
     done
 }
 
-needs=(build nfs-server integration)
-[ "$preset" = dev ] || needs+=(sanitizers)
-if wanted scripts && [ "$preset" = dev ]; then
-    needs+=(uml)
-fi
-if [ "$may_install" = 1 ]; then
-    install_for "${needs[@]}"
-else
-    missing=$(missing_packages "${needs[@]}" | tr '\n' ' ')
-    [ -z "$missing" ] || die "missing packages: $missing"
-fi
-if wanted layers && [ -z "$match" ]; then
-    run_one layers bash "$ROOT/scripts/check-layers.sh"
-fi
-started=$(now_ms)
-if ! build "$preset"; then
-    report FAILED "build ($preset)" "$(seconds_since "$started")"
-    finish
-fi
-# Where scripts find the programs, and what the sanitizers should do with a finding: stop, loudly.
-export STOWAGE_BUILD_DIR=$ROOT/build/$preset
-export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$ROOT/tests/support/tsan.supp:halt_on_error=1:exitcode=99}
-kinds=""
-for kind in unit contract fault fuzz integration; do
-    if wanted "$kind"; then
-        kinds="$kinds${kinds:+|}$kind"
+# One function, so that bash has read all of this script before it runs for minutes.
+main() {
+    local needs missing kinds kind started
+    needs=(build nfs-server integration)
+    [ "$preset" = dev ] || needs+=(sanitizers)
+    if wanted scripts && [ "$preset" = dev ]; then
+        needs+=(uml)
     fi
-done
-[ -z "$kinds" ] || run_programs "$kinds"
-if wanted scripts; then
-    run_scripts
-fi
-finish
+    if [ "$may_install" = 1 ]; then
+        install_for "${needs[@]}"
+    else
+        missing=$(missing_packages "${needs[@]}" | tr '\n' ' ')
+        [ -z "$missing" ] || die "missing packages: $missing"
+    fi
+    if wanted layers && [ -z "$match" ]; then
+        run_one layers bash "$ROOT/scripts/check-layers.sh"
+    fi
+    started=$(now_ms)
+    if ! build "$preset"; then
+        report FAILED "build ($preset)" "$(seconds_since "$started")"
+        finish
+    fi
+    # Where scripts find the programs, and what the sanitizers should do with a finding: stop, loudly.
+    export STOWAGE_BUILD_DIR=$ROOT/build/$preset
+    export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}
+    export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$ROOT/tests/support/tsan.supp:halt_on_error=1:exitcode=99}
+    kinds=""
+    for kind in unit contract fault fuzz integration; do
+        if wanted "$kind"; then
+            kinds="$kinds${kinds:+|}$kind"
+        fi
+    done
+    [ -z "$kinds" ] || run_programs "$kinds"
+    if wanted scripts; then
+        run_scripts
+    fi
+    finish
+}
+main
