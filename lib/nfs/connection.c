@@ -9,6 +9,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/nfs/net.h"
 
 #define SOFT_TIMEOUT_NS (60 * NS_PER_S)
 
@@ -26,12 +27,13 @@ static void begin(struct conn *conn, struct nfs_call *call) {
         call->done(call);
         return;
     }
-    *req = (struct req){.call = call, .conn = conn, .deadline_ns = call->deadline_ns};
+    *req = (struct req){.call = call, .origin = call, .conn = conn, .deadline_ns = call->deadline_ns};
     if (req->deadline_ns == 0 || req->deadline_ns == DEADLINE_NONE)
         req->deadline_ns = conn->soft ? clock_monotonic(&clock_system) + SOFT_TIMEOUT_NS : DEADLINE_NONE;
     conn_set_timer(conn, req->deadline_ns);
     if ((call->op == NFS_READ || call->op == NFS_WRITE) && call->count > NFS_IO_MAX)
         call->count = NFS_IO_MAX; // a longer reply would be refused as nonsense
+    req->asked = call->count;
     int r = nfs_call_check(call);
     if (r < 0)
         conn_finish(req, r);
@@ -41,7 +43,7 @@ static void begin(struct conn *conn, struct nfs_call *call) {
 
 static struct req *find_call(struct conn_queue *q, const struct nfs_call *call) {
     struct req *req = q->first;
-    while (req && req->call != call)
+    while (req && req->origin != call)
         req = req->next;
     return req;
 }
@@ -50,7 +52,7 @@ static void drop(struct req *req) {
     struct conn *conn = req->conn;
     if (!req->msg)
         conn_queue_remove(&conn->waiting, req);
-    req->call->result = -ECANCELED;
+    req->origin->result = -ECANCELED;
     (void)atomic_fetch_sub_explicit(&conn->in_flight, 1, memory_order_relaxed);
     conn_forget(req);
 }
@@ -276,6 +278,7 @@ void conn_stop(struct conn *conn) {
 
 void conn_free(struct conn *conn) {
     (void)close(conn->wake_fd);
+    net_lookup_drop(conn->lookup);
     free(conn->in.buf);
     free(conn->scratch);
     (void)pthread_cond_destroy(&conn->cancelled);

@@ -6,7 +6,8 @@
 // Owns:    its requests; never the calls.
 // Threads: conn_submit and conn_cancel from any thread; everything else in the connection's own.
 // Fails:   a lost connection is made again for ever, with back-off; what was not answered is sent again with the same
-//          xid, so that the server's duplicate request cache can tell (RFC 1813 4.5).
+//          xid from the same port, so that the server's duplicate request cache can tell (RFC 1813 4.5). A server that
+//          was restarted cannot: resend.c. While it cannot be reached, its name is resolved anew.
 #pragma once
 
 #include <netinet/in.h>
@@ -18,9 +19,15 @@
 #define CONN_BUCKETS 256
 
 struct conn;
+struct net_lookup;
 
-struct req { // a call on its way
-    struct nfs_call *call;
+struct req {                 // a call on its way
+    struct nfs_call *call;   // what is asked: the caller's, or a probe
+    struct nfs_call *origin; // the caller's
+    struct nfs_call *probe;  // what a re-sent call's refusal is judged by (resend.c)
+    int refusal;
+    bool resent;    // it was sent in full on a connection that was lost: it may have been carried out then
+    uint32_t asked; // READ: bytes, before the reply says how many
     struct conn *conn;
     struct req *prev, *next; // in the order of submission: `active` or `waiting`
     struct req *hash_next;
@@ -87,6 +94,10 @@ struct conn {
     unsigned generation; // of the socket: another one with each loss
     bool connected;
     int64_t retry_at_ns, backoff_ns, connect_by_ns;
+    unsigned losses;           // since the last reply
+    uint16_t local_port;       // of the last connection; 0: none yet
+    const char *server;        // resolved anew while the address does not answer; NULL: never
+    struct net_lookup *lookup; // being resolved
     struct conn_queue active;  // sent or to be sent
     struct conn_queue waiting; // to be sent later
     struct req *next_send;     // the first of `active` that was not sent in full
@@ -120,6 +131,8 @@ void conn_queue_remove(struct conn_queue *q, struct req *req);
 void conn_set_timer(struct conn *conn, int64_t when); // the loop looks at the calls' times by then
 void conn_forget(struct req *req);                    // takes the request out and frees it, without `done`
 struct req *conn_find(struct conn *conn, uint32_t xid);
+// The result of a call, judged anew when it was re-sent; PROTOCOL_NEXT: the server is asked first.
+int conn_judge(struct req *req, int result) must_check;
 void conn_lost(struct conn *conn);                   // closes the socket; connects again later
 void conn_reconnect(struct conn *conn, int64_t now); // starts connecting
 int conn_connected(struct conn *conn) must_check;    // the socket is writable: did it connect?

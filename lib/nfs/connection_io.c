@@ -13,6 +13,8 @@
 enum {
     IOV_COUNT = 96,
     PADDING_MAX = 3,
+    LOSSES_TO_RESOLVE = 2,
+    OTHER_PORT_EACH = 5,
     INPUT_FIRST = 64 * 1024,
     INPUT_SHORT = 4 * 1024,           // with READs on the way: what is received here has to be copied
     READ_HEAD_MAX = 3 * 1024,         // by then the head of a READ's reply is there
@@ -23,6 +25,10 @@ enum {
 #define BACKOFF_MAX_NS (3 * NS_PER_S)
 
 void conn_lost(struct conn *conn) {
+    for (struct req *req = conn->active.first; req && req != conn->next_send; req = req->next)
+        req->resent = true;
+    if (conn->in.data_req) // the next reply may bring more
+        conn->in.data_req->call->count = conn->in.data_req->asked;
     if (conn->fd >= 0)
         (void)close(take_fd(&conn->fd));
     conn->generation++;
@@ -32,15 +38,29 @@ void conn_lost(struct conn *conn) {
     conn->in.data_left = conn->in.skip_left = conn->in.record_left = 0;
     conn->next_send = conn->active.first;
     conn->sent = 0;
+    conn->losses++;
     conn->backoff_ns = conn->backoff_ns == 0 ? BACKOFF_FIRST_NS : conn->backoff_ns * 2;
     if (conn->backoff_ns > BACKOFF_MAX_NS)
         conn->backoff_ns = BACKOFF_MAX_NS;
     conn->retry_at_ns = clock_monotonic(&clock_system) + conn->backoff_ns;
 }
 
+// Has the server another address by now? The name is resolved while we try, and the answer used by a later try.
+static void refresh_address(struct conn *conn) {
+    struct net_addresses found = {0};
+    if (!conn->server || conn->losses < LOSSES_TO_RESOLVE)
+        return;
+    if (!conn->lookup)
+        conn->lookup = net_lookup_start(conn->server);
+    else if (net_lookup_ended(&conn->lookup, &found))
+        net_choose_address(&found, &conn->address);
+}
+
 void conn_reconnect(struct conn *conn, int64_t now) {
+    refresh_address(conn);
     conn->connect_by_ns = now + CONNECT_TIMEOUT_NS;
-    if (net_connect_start(&conn->address, &conn->fd) < 0)
+    uint16_t port = conn->losses % OTHER_PORT_EACH == 0 ? 0 : conn->local_port; // a firewall may hold the old one
+    if (net_connect_start(&conn->address, port, &conn->fd) < 0)
         conn_lost(conn);
 }
 
@@ -49,6 +69,7 @@ int conn_connected(struct conn *conn) {
     if (r < 0)
         return r;
     conn->connected = true;
+    conn->local_port = net_local_port(conn->fd);
     return 0;
 }
 
@@ -210,6 +231,7 @@ static int next_record(struct conn *conn) {
     struct req *req = conn_find(conn, xdr_load_u32(in->buf + in->used + 4));
     bool whole = have >= 4 + (size_t)size;
     conn->backoff_ns = 0;
+    conn->losses = 0;
     if (!req || req == conn->next_send) { // nobody waits for it any more
         in->used += 8;
         in->skip_left = size - 4;

@@ -164,6 +164,8 @@ struct nfs_options {
 // Connects and looks up the export. Errors name server and share and the remedy:
 // -EHOSTUNREACH/-ECONNREFUSED/-ETIMEDOUT (server), -ENOENT (no such export), -EACCES (export not allowed).
 // Later losses of the connection are repaired in the background, with the calls in flight sent again.
+// A server that was restarted meanwhile may refuse what it has done already: REMOVE, RMDIR, RENAME and LINK sent twice
+// succeed when what they asked for is so; exclusive CREATE, MKDIR, SYMLINK and MKNOD may give -EEXIST for the caller's own.
 int nfs_share_open(const struct nfs_options *options, struct nfs_share **ret, struct err *err) must_check;
 
 static inline const struct nfs_info *nfs_share_info(struct nfs_share *share) {

@@ -50,8 +50,10 @@ static void deactivate(struct req *req) {
         conn_lost(conn);
     if (conn->next_send == req)
         conn->next_send = req->next;
-    if (conn->in.data_req == req)
+    if (conn->in.data_req == req) {
         conn->in.data_req = NULL;
+        req->call->count = req->asked;
+    }
     if (req->call->op == NFS_READ)
         conn->reads--;
     conn_queue_remove(&conn->active, req);
@@ -68,12 +70,13 @@ void conn_forget(struct req *req) {
     deactivate(req);
     if (req->conn->protocol->gone)
         req->conn->protocol->gone(req);
+    free(req->probe);
     free(req);
 }
 
 void conn_finish(struct req *req, int result) {
     struct conn *conn = req->conn;
-    struct nfs_call *call = req->call;
+    struct nfs_call *call = req->origin;
     conn_forget(req);
     (void)atomic_fetch_sub_explicit(&conn->in_flight, 1, memory_order_relaxed);
     call->result = result;
@@ -140,6 +143,8 @@ void conn_start(struct conn *conn, struct req *req) {
 }
 
 static void settle(struct req *req, int result) {
+    if (result != -EAGAIN && result != PROTOCOL_NEXT)
+        result = conn_judge(req, result);
     if (result == -EAGAIN) {
         conn_delay(req);
     } else if (result == PROTOCOL_NEXT) {

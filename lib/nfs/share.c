@@ -113,6 +113,9 @@ static void share_submit(struct nfs_share *base, struct nfs_call *call) {
         }
     }
     nfs_call_reset(call);
+    uint32_t most = call->op == NFS_READ ? share->info.read_max : call->op == NFS_WRITE ? share->info.write_max : 0;
+    if (most > 0 && call->count > most) // a server may hang up on more than it said it takes
+        call->count = most;
     call->priv = best;
     conn_submit(best, call);
 }
@@ -146,6 +149,7 @@ static int open_connections(struct share *share, const struct nfs_options *o, co
     for (; share->opened < count; share->opened++) {
         struct conn *conn = &share->conns[share->opened];
         int r = share->info.version == 4 ? nfs_v4_attach(conn, &share->cred) : 0;
+        conn->server = share->server;
         if (r == 0)
             r = conn_open(conn, target->protocol, &target->address, &share->cred, o->soft);
         if (r < 0) {
