@@ -18,7 +18,7 @@ enum action {
     ANSWER,        // the READ, whole
     BUSY,          // JUKEBOX
     CUT,           // the first half of the answer, then the end of the connection
-    CUT_SHORT,     // half of an answer that brings fewer bytes, then the end of the connection
+    CUT_SHORT,     // most of an answer that brings fewer bytes, then the end of the connection
     NONSENSE_MARK, // a record longer than any reply
     NONSENSE_BODY, // a reply whose data are longer than what was asked for
     FRAGMENTS,     // the answer in pieces, an empty one among them
@@ -26,7 +26,7 @@ enum action {
     CLOSE,
 };
 
-enum { SCRIPT_MAX = 8, READ_BYTES = 5001, REPLY_BYTES = READ_BYTES + 3 + 48, RESERVE = 256 };
+enum { SCRIPT_MAX = 8, READ_BYTES = 5001, SHORT_BYTES = 4001, REPLY_BYTES = READ_BYTES + 3 + 48, RESERVE = 256 };
 
 static struct player {
     pthread_t thread;
@@ -106,7 +106,7 @@ static bool play(int fd, enum action action, uint32_t xid) {
         stay = false;
         break;
     case CUT_SHORT:
-        len = put_data(buf, sizeof buf, xid, READ_BYTES / 2, READ_BYTES / 2) / 2;
+        len = put_data(buf, sizeof buf, xid, SHORT_BYTES, SHORT_BYTES) - 300;
         stay = false;
         break;
     case NONSENSE_MARK:
