@@ -183,8 +183,9 @@ static void list(struct nfs_context *nfs, unsigned entries) {
 int main(int argc, char **argv) {
     unsigned connections = argc == 10 ? (unsigned)atoi(argv[5]) : 0;
     if (connections < 1 || connections > CONNECTIONS_MAX) {
-        (void)fprintf(stderr,
-                      "usage: bench-libnfs-loop SERVER PATH NFS_PORT MOUNT_PORT CONNECTIONS(1-16) DIR MIB FILES ENTRIES\n");
+        (void)fprintf(
+            stderr,
+            "usage: bench-libnfs-loop SERVER PATH NFS_PORT MOUNT_PORT CONNECTIONS(1-16) DIR MIB FILES ENTRIES\n");
         return 2;
     }
     struct nfs_context *nfs[CONNECTIONS_MAX];

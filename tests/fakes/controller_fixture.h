@@ -18,7 +18,7 @@ struct fake_work {
 struct fixture {
     struct fake_nfs_store *store; // borrowed
     struct nfs_share *nfs;        // the share that was opened last, a faulty one; closed with the registry
-    long die_at; // changing call at which the next share that is opened dies; 0: none
+    long die_at;                  // changing call at which the next share that is opened dies; 0: none
     bool die_applied;
     struct fake_work work;
     struct shares *shares;

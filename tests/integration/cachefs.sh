@@ -3,6 +3,7 @@
 # stowage-cachefs on a real NFS server: POSIX behaviour on two mounts, SQLite, a server that restarts under I/O, a frozen
 # server, root squash, read-only, bad flags.
 set -euo pipefail
+# shellcheck source=tests/support/cachefs-kit.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../support/cachefs-kit.sh"
 cachefs_kit_start
 mkdir "$EXPORT/volume"

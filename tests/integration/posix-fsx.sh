@@ -4,6 +4,7 @@
 #
 # FSX_SECONDS: how long fsx runs (default 20). FSX_SEED: where its random numbers start (default 1). FSX: the program; without it `cargo install fsx` brings one.
 set -euo pipefail
+# shellcheck source=tests/support/cachefs-kit.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../support/cachefs-kit.sh"
 FSX_SECONDS=${FSX_SECONDS:-20}
 FSX_SEED=${FSX_SEED:-1}
@@ -37,6 +38,7 @@ done
 
 echo "a parallel build"
 mkdir "$WORK/a/project"
+# shellcheck disable=SC2016 # make's variables, not the shell's
 {
     echo 'OBJECTS = $(patsubst %.c,%.o,$(wildcard *.c))'
     echo 'program: $(OBJECTS); gcc -o $@ $^'

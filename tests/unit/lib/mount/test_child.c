@@ -42,14 +42,14 @@ static void an_unknown_verb_is_refused(void **state) {
 static void a_child_that_never_ends_is_killed_at_the_deadline(void **state) {
     (void)state;
     static const char *const args[] = {"infinity", NULL};
-    struct child_request request = {.program = "/bin/sleep", .args = args, .key = "sleep", .what = "sleep",
-                                    .deadline_ns = in_ms(20)};
+    struct child_request request = {
+        .program = "/bin/sleep", .args = args, .key = "sleep", .what = "sleep", .deadline_ns = in_ms(20)};
     struct err err = ERR_NONE;
     assert_int_equal(child_run(&request, NULL, &err), -ETIMEDOUT);
     assert_non_null(strstr(err.msg, "sleep"));
     assert_int_equal(child_abandoned(), 0); // the kernel let go of it
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    assert_int_equal(errno, ECHILD);        // and nobody is left to reap
+    assert_int_equal(errno, ECHILD); // and nobody is left to reap
 }
 
 static void the_exit_status_of_a_program_counts(void **state) {
@@ -75,7 +75,7 @@ static void a_process_is_known_by_pid_start_and_boot(void **state) {
     struct process_id self;
     assert_int_equal(process_identify(getpid(), &self), 0);
     assert_true(id.start >= self.start && id.start - self.start < 100000); // ticks, and no other field
-    assert_int_equal(getsid(pid), pid); // a session of its own
+    assert_int_equal(getsid(pid), pid);                                    // a session of its own
 
     other = id;
     other.start++;
@@ -100,8 +100,8 @@ static void a_started_process_inherits_only_what_is_passed(void **state) {
     (void)close(fds[1]);
     char text[256] = "";
     size_t len = 0;
-    for (ssize_t n = 1; n > 0 && len < sizeof text - 1; len += n > 0 ? (size_t)n : 0)
-        n = read(fds[0], text + len, sizeof text - 1 - len);
+    for (ssize_t n; (n = read(fds[0], text + len, sizeof text - 1 - len)) > 0;)
+        len += (size_t)n;
     (void)close(fds[0]);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     // 0 to 2, the pipe at 3, and the directory that ls reads.
