@@ -194,7 +194,8 @@ void fields_print_help(const struct fields *f) {
     for (size_t i = 0; i < f->count; i++) {
         const struct field *row = &f->rows[i];
         char left[64];
-        (void)snprintf(left, sizeof left, "--%s%s%s", row->name, row->value ? " " : "", row->value ? row->value : "");
+        (void)snprintf(left, sizeof left, "%s%s%s%s", f->exact_case ? "--" : "", row->name, row->value ? " " : "",
+                       row->value ? row->value : "");
         (void)printf("  %-32s %s", left, row->help);
         if (row->choices) {
             for (int c = 0; row->choices[c]; c++)
