@@ -60,7 +60,7 @@ int nfs_directory_decode(struct nfs_call *call, struct xdr_in *in, dirent_decode
     if (r < 0)
         return r;
     bool eof = xdr_get_u32(in) != 0;
-    if (in->bad || (page.seen == 0 && !eof)) // a page without progress would be asked for for ever
+    if (in->bad || (!eof && (page.seen == 0 || page.cookie == call->cookie))) // it would be asked for for ever
         return -EPROTO;
     struct nfs_dirent *entries = mem_alloc(page.entries * sizeof *entries + page.text);
     if (!entries)

@@ -14,6 +14,8 @@ static uint32_t procedure(const struct req *req) {
     };
     if (req->step == NFS_V3_FIND)
         return NFS3_LOOKUP;
+    if (req->step == NFS_V3_STAT)
+        return NFS3_GETATTR;
     if (req->call->op == NFS_READDIR && nfs_v3_plain_readdir(req))
         return NFS3_READDIR;
     return procedures[req->call->op];

@@ -11,9 +11,11 @@ extern const struct protocol nfs_v3;
 
 enum {                // req->step
     NFS_V3_PLAIN = 1, // READDIR without attributes
-    NFS_V3_FIND,      // the LOOKUP after a CREATE whose reply had no handle or attributes
+    NFS_V3_FIND,      // the LOOKUP after a CREATE whose reply had no handle
+    NFS_V3_STAT,      // the GETATTR after a reply without the attributes that its caller is promised
 };
 
+const struct nfs_fh *nfs_v3_object(const struct req *req); // of NFS_V3_STAT
 int nfs_v3_encode(struct req *req, struct xdr_out *out) must_check;
 int nfs_v3_decode(struct req *req, struct xdr_in *in) must_check;
 int nfs_v3_decode_read(struct req *req, struct xdr_in *in, uint32_t *ret_len) must_check;

@@ -68,12 +68,12 @@ static int get_found(struct xdr_in *in, struct nfs_call *call) {
     return 0;
 }
 
-// CREATE, MKDIR, SYMLINK, MKNOD. A server may leave out what it made (RFC 1813 3.3.8): then it is looked up.
+// CREATE, MKDIR, SYMLINK, MKNOD. A server may leave out the handle (RFC 1813 3.3.8): then it is looked up.
 static int get_made(struct xdr_in *in, struct req *req) {
     if (xdr_get_u32(in))
         get_fh(in, &req->call->out_fh);
     get_call_attr(in, req->call);
-    if (req->call->out_fh.len > 0 && req->call->has_attr)
+    if (req->call->out_fh.len > 0)
         return 0;
     req->step = NFS_V3_FIND;
     return PROTOCOL_NEXT;
@@ -193,7 +193,35 @@ static int get_results(struct req *req, struct xdr_in *in) {
     return 0;
 }
 
+static bool promises_attr(enum nfs_op op) {
+    switch (op) {
+    case NFS_LOOKUP:
+    case NFS_CREATE:
+    case NFS_MKDIR:
+    case NFS_SYMLINK:
+    case NFS_MKNOD:
+    case NFS_SETATTR:
+    case NFS_LINK:
+        return true;
+    default:
+        return false;
+    }
+}
+
+const struct nfs_fh *nfs_v3_object(const struct req *req) {
+    const struct nfs_call *call = req->call;
+    return call->op == NFS_SETATTR || call->op == NFS_LINK ? &call->fh : &call->out_fh;
+}
+
+static int get_stat(struct req *req, struct xdr_in *in) {
+    get_fattr(in, &req->call->attr);
+    req->call->has_attr = !in->bad;
+    return in->bad ? -EPROTO : 0;
+}
+
 static int refused(struct req *req, uint32_t status) {
+    if (req->step == NFS_V3_STAT && req->call->op != NFS_LOOKUP && status != NFS3ERR_JUKEBOX)
+        return 0; // what was asked for has been done
     if (req->call->op == NFS_READDIR && req->step != NFS_V3_PLAIN && status == NFS3ERR_NOTSUPP) {
         nfs_v3_set_plain_readdir(req);
         return PROTOCOL_NEXT;
@@ -207,8 +235,16 @@ int nfs_v3_decode(struct req *req, struct xdr_in *in) {
         return -EPROTO;
     if (status != NFS3_OK)
         return refused(req, status);
+    if (req->step == NFS_V3_STAT)
+        return get_stat(req, in);
     int r = req->step == NFS_V3_FIND ? get_found(in, req->call) : get_results(req, in);
-    return r >= 0 && in->bad ? -EPROTO : r;
+    if (r < 0 || in->bad)
+        return r < 0 ? r : -EPROTO;
+    if (r == 0 && !req->call->has_attr && promises_attr(req->call->op)) { // a server may leave them out (RFC 1813 2.6)
+        req->step = NFS_V3_STAT;
+        return PROTOCOL_NEXT;
+    }
+    return r;
 }
 
 int nfs_v3_decode_read(struct req *req, struct xdr_in *in, uint32_t *ret_len) {

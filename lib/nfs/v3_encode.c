@@ -145,6 +145,10 @@ int nfs_v3_encode(struct req *req, struct xdr_out *out) {
         put_where(out, call);
         return 0;
     }
+    if (req->step == NFS_V3_STAT) {
+        put_fh(out, nfs_v3_object(req));
+        return 0;
+    }
     switch (call->op) {
     case NFS_GETATTR:
     case NFS_READLINK:

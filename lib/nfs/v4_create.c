@@ -150,8 +150,15 @@ static int get_confirmed(struct req *req, struct xdr_in *in) {
     v4_expect(in, OP_OPEN_CONFIRM);
     get_stateid(req, in);
     req->step = V4_CLOSE;
-    req->seqid = 2;
+    req->seqid++;
     return in->bad ? 0 : PROTOCOL_NEXT;
+}
+
+// Later again, as the next request of its owner: all but a few refusals use the sequence number up (RFC 7530 9.1.7).
+static int delayed(struct req *req, uint32_t status) {
+    if (status != NFS4ERR_RESOURCE)
+        req->seqid++;
+    return -EAGAIN;
 }
 
 int v4_decode_create(struct req *req, struct xdr_in *in) {
@@ -165,18 +172,19 @@ int v4_decode_create(struct req *req, struct xdr_in *in) {
         client->state = r < 0 ? V4_CLIENT_NONE : V4_CLIENT_READY;
         client->asking = NULL;
         conn_release(req->conn);
+        req->step = V4_FIRST;
         if (r < 0 && !is_client_lost(status))
             return r;
-        req->step = V4_FIRST;
         return r < 0 ? renew(req, client) : PROTOCOL_NEXT;
     case V4_FIRST:
-        if (r < 0)
-            return is_client_lost(status) ? renew(req, client) : r;
-        return get_opened(req, in);
+        if (r == 0)
+            return get_opened(req, in);
+        req->owner = 0; // its sequence number may be used up (RFC 7530 9.1.7): another try would be taken for this one
+        return is_client_lost(status) ? renew(req, client) : r;
     case V4_OPEN_CONFIRM: // the file is there: what fails from here on leaves nothing but an open that expires
-        return r == -EAGAIN ? r : r < 0 ? 0 : get_confirmed(req, in);
+        return r == -EAGAIN ? delayed(req, status) : r < 0 ? 0 : get_confirmed(req, in);
     case V4_CLOSE:
-        return r == -EAGAIN ? r : 0;
+        return r == -EAGAIN ? delayed(req, status) : 0;
     }
     return -EPROTO;
 }

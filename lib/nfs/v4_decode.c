@@ -154,7 +154,10 @@ static int get_operation(struct xdr_in *in, struct nfs_call *call) {
 int v4_decode(struct req *req, struct xdr_in *in) {
     if (req->call->op == NFS_CREATE)
         return v4_decode_create(req, in);
-    int r = v4_get_compound(in, NULL);
+    uint32_t status = 0;
+    int r = v4_get_compound(in, &status);
+    if (req->call->op == NFS_READDIR && status == NFS4ERR_NOT_SAME) // the verifier's cookies are gone (RFC 7530 16.24)
+        r = nfs_status_error(NFS4ERR_BAD_COOKIE);
     if (r < 0)
         return r;
     v4_expect(in, OP_PUTFH);

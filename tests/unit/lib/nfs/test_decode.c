@@ -182,8 +182,96 @@ static void test_gaps(void **state) {
     assert_int_equal(decode(&page, page.len).result, -EPROTO);
 }
 
+static struct reply status4(uint32_t status, enum nfs_op op) {
+    struct reply reply = {.protocol = &nfs_v4, .op = op};
+    struct xdr_out out = {.buf = reply.bytes, .cap = sizeof reply.bytes};
+    xdr_put_u32(&out, status);
+    xdr_put_u32(&out, 0); // tag
+    xdr_put_u32(&out, 0);
+    reply.len = out.len;
+    return reply;
+}
+
+static void test_cookies_gone(void **state) {
+    (void)state;
+    struct reply reply = status4(NFS4ERR_NOT_SAME, NFS_READDIR);
+    assert_int_equal(decode(&reply, reply.len).result, -EBADE); // start again; not: no directory
+    reply = status4(NFS4ERR_NOT_SAME, NFS_RMDIR);
+    assert_int_equal(decode(&reply, reply.len).result, -ENOTDIR);
+}
+
+// A page that ends where it began would be asked for for ever.
+static void test_page_without_progress(void **state) {
+    (void)state;
+    struct reply reply = readdirplus();
+    reply.bytes[reply.len - 1] = 0; // not the end
+    struct nfs_call call = {.op = NFS_READDIR, .want_attr = true, .cookie = 103};
+    struct conn conn = {0};
+    struct req req = {.call = &call, .conn = &conn};
+    struct xdr_in in = {.at = reply.bytes, .end = reply.bytes + reply.len};
+    assert_int_equal(nfs_v3.decode(&req, &in), -EPROTO);
+    call.cookie = 50;
+    in = (struct xdr_in){.at = reply.bytes, .end = reply.bytes + reply.len};
+    assert_int_equal(nfs_v3.decode(&req, &in), 0);
+    free(call.entries);
+}
+
+// A LOOKUP without attributes is completed by a GETATTR of what was found.
+static void test_missing_attributes(void **state) {
+    (void)state;
+    struct nfs_call call = {.op = NFS_LOOKUP, .fh = {.len = 4}, .name = "x"};
+    struct conn conn = {0};
+    struct req req = {.call = &call, .conn = &conn};
+    uint8_t bytes[256];
+    struct xdr_out out = {.buf = bytes, .cap = sizeof bytes};
+    xdr_put_u32(&out, NFS3_OK);
+    xdr_put_opaque(&out, "handle", 6);
+    xdr_put_u32(&out, 0);
+    xdr_put_u32(&out, 0);
+    struct xdr_in in = {.at = bytes, .end = bytes + out.len};
+    assert_int_equal(nfs_v3.decode(&req, &in), PROTOCOL_NEXT);
+    assert_int_equal(nfs_v3.procedure(&req), NFS3_GETATTR);
+    out = (struct xdr_out){.buf = bytes, .cap = sizeof bytes};
+    assert_int_equal(nfs_v3.encode(&req, &out), 0);
+    assert_int_equal(out.len, 4 + 8);
+    assert_memory_equal(bytes + 4, "handle", 6);
+    out = (struct xdr_out){.buf = bytes, .cap = sizeof bytes};
+    xdr_put_u32(&out, NFS3_OK);
+    put_fattr3(&out);
+    in = (struct xdr_in){.at = bytes, .end = bytes + out.len};
+    assert_int_equal(nfs_v3.decode(&req, &in), 0);
+    assert_true(call.has_attr);
+    assert_int_equal(call.attr.fileid, 99);
+}
+
+// An open that was refused for now is another owner's when it comes again: the first one's number may be used up, and
+// the server would give the same answer for ever.
+static void test_refused_open_gets_another_owner(void **state) {
+    (void)state;
+    struct v4_client client = {.state = V4_CLIENT_READY};
+    struct conn conn = {.state = &client};
+    struct nfs_call call = {.op = NFS_CREATE, .fh = {.len = 4}, .name = "x"};
+    struct req req = {.call = &call, .conn = &conn};
+    uint8_t first[512], second[512];
+    struct xdr_out out = {.buf = first, .cap = sizeof first};
+    assert_int_equal(nfs_v4.encode(&req, &out), 0);
+    size_t len = out.len;
+    struct reply reply = status4(NFS4ERR_GRACE, NFS_CREATE);
+    struct xdr_in in = {.at = reply.bytes, .end = reply.bytes + reply.len};
+    assert_int_equal(nfs_v4.decode(&req, &in), -EAGAIN);
+    out = (struct xdr_out){.buf = second, .cap = sizeof second};
+    assert_int_equal(nfs_v4.encode(&req, &out), 0);
+    assert_int_equal(out.len, len);
+    assert_memory_not_equal(first, second, len);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_readdirplus), cmocka_unit_test(test_lookup4),
-                                       cmocka_unit_test(test_gaps)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_readdirplus),
+                                       cmocka_unit_test(test_lookup4),
+                                       cmocka_unit_test(test_gaps),
+                                       cmocka_unit_test(test_cookies_gone),
+                                       cmocka_unit_test(test_page_without_progress),
+                                       cmocka_unit_test(test_missing_attributes),
+                                       cmocka_unit_test(test_refused_open_gets_another_owner)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
