@@ -9,6 +9,7 @@
 # EXPORT_DIR is served as /export for NFSv3 and NFSv4.0. STATE_DIR holds the server's configuration, its log, `pid`, and
 # `env` with NFS_HOST, NFS_PORT, MNT_PORT, NFS_SHARE, NFS_EXPORT_DIR, NFS_PID and RPCBIND_STARTED (1: by this start).
 # Environment: SQUASH=no_root_squash|root_squash|all_squash (default no_root_squash); NFS_LOG_LEVEL (default EVENT);
+#              NFS_MINOR_VERSIONS: of NFSv4, comma-separated (default 0);
 #              STOP_RPCBIND=1 with stop: also stops the rpcbind that this state directory started.
 # Without ports, two free ones are taken. Needs root and the Debian packages nfs-ganesha, nfs-ganesha-vfs and rpcbind.
 
@@ -70,7 +71,7 @@ nfs_server_rpcbind() {
         done
         nfs_server_say "rpcbind does not answer on port 111"
         exit 1
-    ) 9>/run/lock/stowage-rpcbind.lock
+    ) 9>/run/stowage-rpcbind.lock
 }
 
 nfs_server_config() {
@@ -88,7 +89,7 @@ NFS_CORE_PARAM {
 }
 NFSV4 {
     Graceless = true;
-    Minor_Versions = 0;
+    Minor_Versions = ${NFS_MINOR_VERSIONS:-0};
     RecoveryBackend = fs;
     RecoveryRoot = $state/recovery;
 }
@@ -127,7 +128,7 @@ nfs_server_start() {
     fi
     # Ports are taken under a lock that is held until the server listens, so that parallel starts differ.
     rpcbind_started=$(nfs_server_rpcbind) || return 1
-    exec {nfs_server_lock}>/run/lock/stowage-nfs-ports.lock
+    exec {nfs_server_lock}>/run/stowage-nfs-ports.lock
     flock -w 60 "$nfs_server_lock" || return 1
     nfs_port=${nfs_port:-$(nfs_server_free_port 26100)}
     mnt_port=${mnt_port:-$(nfs_server_free_port $((nfs_port + 1)))}
