@@ -40,10 +40,10 @@ packages_for() {
         "libprotobuf-c-dev libgrpc-dev libnfs-dev libmount-dev libfuse3-dev libjansson-dev nettle-dev" \
         "libmicrohttpd-dev libcmocka-dev" ;;
     sanitizers) say "libasan8 libubsan1 libtsan2" ;;
-    nfs-server) say "nfs-ganesha nfs-ganesha-vfs rpcbind iproute2" ;;
+    nfs-server) say "nfs-ganesha nfs-ganesha-vfs rpcbind netbase iproute2" ;;
     fuse) say "fuse3" ;;
     integration) say "fuse3 procps sqlite3 attr curl python3 git make gcc util-linux" ;;
-    uml) say "user-mode-linux kmod nfs-common nfs-kernel-server rpcbind iproute2" ;;
+    uml) say "user-mode-linux kmod netbase nfs-common nfs-kernel-server rpcbind iproute2" ;;
     lint) say "clang-format clang-tidy shellcheck" ;;
     go) say "golang-go ca-certificates" ;;
     *) die "no packages are known for '$1'" ;;
