@@ -70,9 +70,11 @@ static int find_version(const struct nfs_options *o, int version, const struct n
                         int64_t deadline_ns, struct share_target *ret, struct err *err) {
     int r = -EHOSTUNREACH;
     for (size_t i = 0; i < addresses->count; i++) {
-        r = version == 3 ? nfs_v3_find(o, &addresses->items[i], deadline_ns, ret, err)
-                         : nfs_v4_find(o, &addresses->items[i], deadline_ns, ret, err);
-        if (r != -ECONNREFUSED && r != -EHOSTUNREACH)
+        int64_t now = clock_monotonic(&clock_system); // an address that does not answer must leave time for the others
+        int64_t until = now + (deadline_ns - now) / (int64_t)(addresses->count - i);
+        r = version == 3 ? nfs_v3_find(o, &addresses->items[i], until, ret, err)
+                         : nfs_v4_find(o, &addresses->items[i], until, ret, err);
+        if (r != -ECONNREFUSED && r != -EHOSTUNREACH && r != -ETIMEDOUT)
             break;
     }
     return r;
