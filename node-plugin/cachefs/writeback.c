@@ -5,172 +5,7 @@
 #include <string.h>
 
 #include "node-plugin/cachefs/writeback_piece.h"
-
-static void wait_link(struct wb_wait **list, struct wb_wait *wait) {
-    wait->prev = NULL;
-    wait->next = *list;
-    if (*list)
-        (*list)->prev = wait;
-    *list = wait;
-    wait->linked = true;
-}
-
-static void wait_unlink(struct wb_wait **list, struct wb_wait *wait) {
-    *(wait->prev ? &wait->prev->next : list) = wait->next;
-    if (wait->next)
-        wait->next->prev = wait->prev;
-    wait->linked = false;
-}
-
-static void run_later(struct wb_todo *todo, struct wb_wait *wait, int result) {
-    wait->result = result;
-    wait->next = todo->runs;
-    todo->runs = wait;
-}
-
-// ---- the room of the mount: first come, first served
-
-static void room_push(struct wb_mount *m, struct wb_wait *wait) {
-    wait->kind = WB_ROOM;
-    wait->linked = true;
-    wait->next = NULL;
-    wait->prev = m->room_tail;
-    *(m->room_tail ? &m->room_tail->next : &m->room_head) = wait;
-    m->room_tail = wait;
-}
-
-static void room_remove(struct wb_mount *m, struct wb_wait *wait) {
-    *(wait->prev ? &wait->prev->next : &m->room_head) = wait->next;
-    *(wait->next ? &wait->next->prev : &m->room_tail) = wait->prev;
-    wait->linked = false;
-}
-
-static bool room_is_there(const struct wb_mount *m, size_t len) {
-    return m->used + len <= m->budget || m->used == 0;
-}
-
-static void give_room(struct wb_mount *m, struct wb_todo *todo) {
-    size_t promised = 0;
-    while (m->room_head && room_is_there(m, promised + NFS_IO_MAX)) {
-        struct wb_wait *wait = m->room_head;
-        room_remove(m, wait);
-        run_later(todo, wait, 0);
-        promised += NFS_IO_MAX;
-    }
-}
-
-// ---- what a file can do next; the lock is held
-
-static bool is_held_back(const struct wb *wb, const struct wb_piece *piece) {
-    return piece == wb->active.tail && piece->own && !piece->through && piece->len < WB_GROW_SEND && !wb->waits &&
-           !wb->aged && !wb->mount->room_head && !wb->mount->stopping && !piece->resent;
-}
-
-static bool is_blocked(const struct wb_piece *piece) {
-    for (const struct wb_piece *older = piece->prev; older; older = older->prev)
-        if (wb_piece_overlaps(older, piece->offset, piece->len))
-            return true;
-    return false;
-}
-
-static bool wants_stable(const struct wb *wb, const struct wb_piece *piece) {
-    if (piece->stable)
-        return true;
-    // One small piece that somebody wants on stable storage: one WRITE instead of WRITE and COMMIT.
-    bool only = wb->active.head == piece && !piece->next && !wb->kept.head && !wb->committing;
-    bool wanted = false;
-    for (const struct wb_wait *wait = wb->waits; wait && only && !wanted; wait = wait->next)
-        wanted = wait->kind == WB_SYNC;
-    return only && wanted && piece->len <= WB_GROW_SEND;
-}
-
-static void pump(struct wb *wb, struct wb_todo *todo) {
-    for (struct wb_piece *p = wb->active.head; p && wb->in_flight < WB_WINDOW; p = p->next) {
-        if (p->state != WB_QUEUED || is_held_back(wb, p) || is_blocked(p))
-            continue;
-        p->call.stable = wants_stable(wb, p);
-        p->state = WB_SENT;
-        wb->in_flight++;
-        p->call.priv = NULL; // borrowed as the link until nfs_submit
-        *(todo->send_tail ? &todo->send_tail->call.priv : (void **)&todo->send) = p;
-        todo->send_tail = p;
-    }
-    if (!wb->active.head)
-        wb->aged = false;
-}
-
-static void start_commit(struct wb *wb, struct wb_todo *todo) {
-    if (wb->committing || !wb->kept.head || todo->commit_count == ARRAY_SIZE(todo->commits))
-        return;
-    for (struct wb_piece *p = wb->kept.head; p; p = p->next)
-        p->committing = true;
-    wb->committing = true;
-    wb->commit_cred = wb->kept.tail->cred;
-    todo->commits[todo->commit_count++] = wb;
-}
-
-static bool wait_is_over(struct wb *wb, const struct wb_wait *wait) {
-    for (const struct wb_piece *p = wb->active.head; p && p->seq < wait->seq; p = p->next)
-        if (wait->len == 0 || wb_piece_overlaps(p, wait->offset, wait->len))
-            return false;
-    return wait->kind != WB_SYNC || !wb->kept.head || wb->kept.head->seq >= wait->seq;
-}
-
-static bool sync_wants_commit(const struct wb *wb) {
-    for (const struct wb_wait *wait = wb->waits; wait; wait = wait->next)
-        if (wait->kind == WB_SYNC && (!wb->active.head || wb->active.head->seq >= wait->seq))
-            return true;
-    return false;
-}
-
-static bool is_clean(const struct wb *wb) {
-    return !wb->active.head && !wb->kept.head && !wb->committing;
-}
-
-static void set_listed(struct wb *wb, bool listed) {
-    struct wb_mount *m = wb->mount;
-    if (wb->listed == listed)
-        return;
-    wb->listed = listed;
-    if (listed) {
-        if (wb->hold)
-            wb->hold(wb);
-        wb->prev = NULL;
-        wb->next = m->files;
-        if (m->files)
-            m->files->prev = wb;
-        m->files = wb;
-        return;
-    }
-    *(wb->prev ? &wb->prev->next : &m->files) = wb->next;
-    if (wb->next)
-        wb->next->prev = wb->prev;
-    wb->prev = wb->next = NULL;
-}
-
-static void progress(struct wb *wb, struct wb_todo *todo) {
-    struct wb_mount *m = wb->mount;
-    for (struct wb_wait *wait = wb->waits, *next; wait; wait = next) {
-        next = wait->next;
-        if (wait_is_over(wb, wait)) {
-            wait_unlink(&wb->waits, wait);
-            run_later(todo, wait, 0);
-        }
-    }
-    pump(wb, todo);
-    if (wb->kept_bytes >= WB_COMMIT_AT || sync_wants_commit(wb) || m->stopping)
-        start_commit(wb, todo);
-    if (m->room_head) // short of room: whoever holds data must let go of it
-        for (struct wb *other = m->files; other; other = other->next) {
-            pump(other, todo);
-            start_commit(other, todo);
-        }
-    give_room(m, todo);
-    if (wb->listed && is_clean(wb)) {
-        set_listed(wb, false);
-        todo->idle = wb;
-    }
-}
+#include "node-plugin/cachefs/writeback_plan.h"
 
 // ---- calls; no lock is held
 
@@ -223,7 +58,7 @@ static void set_error(struct wb *wb, int error) {
 
 static void drop_piece(struct wb_piece *p, int result, struct wb_todo *todo) {
     if (p->through)
-        run_later(todo, p->through, result);
+        wb_run_later(todo, p->through, result);
     else if (result < 0)
         set_error(p->wb, result);
     wb_piece_free(p);
@@ -250,7 +85,7 @@ static void piece_answered(struct wb_piece *p, const struct nfs_call *call, stru
     p->state = WB_KEPT;
     memcpy(p->verifier, call->verifier, sizeof p->verifier);
     if (p->through)
-        run_later(todo, take_ptr(p->through), 0);
+        wb_run_later(todo, take_ptr(p->through), 0);
     wb_list_insert(&wb->kept, p);
     wb->kept_bytes += p->cap;
 }
@@ -265,7 +100,7 @@ static void write_done(struct nfs_call *call) {
         wb->in_flight--;
         wb->answered = ++m->answers;
         piece_answered(p, call, &todo);
-        progress(wb, &todo);
+        wb_progress(wb, &todo);
     }
     carry_out(m, &todo);
 }
@@ -299,7 +134,7 @@ static void commit_done(struct nfs_call *call) {
     {
         LOCK_SCOPE(&m->lock);
         commit_answered(wb, &todo);
-        progress(wb, &todo);
+        wb_progress(wb, &todo);
     }
     carry_out(m, &todo);
 }
@@ -336,14 +171,14 @@ static int accept_write(struct wb *wb, struct wb_write *w, struct wb_wait *wait,
         p->through = through ? wait : NULL;
         wait->kind = WB_THROUGH;
         p->seq = wb->next_seq++;
-        if (is_clean(wb))
+        if (wb_is_clean(wb))
             wb->end = 0;
         wb_list_insert(&wb->active, p);
-        set_listed(wb, true);
+        wb_set_listed(wb, true);
     }
     if (end > wb->end)
         wb->end = end;
-    progress(wb, todo);
+    wb_progress(wb, todo);
     return through ? 0 : 1;
 }
 
@@ -353,9 +188,9 @@ int wb_write(struct wb *wb, struct wb_write *w, struct wb_wait *wait) {
     int r;
     {
         LOCK_SCOPE(&m->lock);
-        if (!room_is_there(m, w->len)) {
-            room_push(m, wait);
-            progress(wb, &todo);
+        if (!wb_room_is_there(m, w->len)) {
+            wb_room_push(m, wait);
+            wb_progress(wb, &todo);
             r = -EAGAIN;
         } else {
             r = accept_write(wb, w, wait, &todo);
@@ -370,10 +205,10 @@ static bool wait_for(struct wb *wb, struct wb_wait *wait) {
     {
         LOCK_SCOPE(&wb->mount->lock);
         wait->seq = wb->next_seq;
-        if (wait_is_over(wb, wait))
+        if (wb_wait_is_over(wb, wait))
             return true;
-        wait_link(&wb->waits, wait);
-        progress(wb, &todo);
+        wb_wait_link(&wb->waits, wait);
+        wb_progress(wb, &todo);
     }
     carry_out(wb->mount, &todo);
     return false;
@@ -409,9 +244,9 @@ bool wb_unwait(struct wb *wb, struct wb_wait *wait) {
     if (!wait->linked)
         return false;
     if (wait->kind == WB_ROOM)
-        room_remove(wb->mount, wait);
+        wb_room_remove(wb->mount, wait);
     else
-        wait_unlink(&wb->waits, wait);
+        wb_wait_unlink(&wb->waits, wait);
     return true;
 }
 
@@ -430,7 +265,7 @@ unsigned wb_error_now(struct wb *wb) {
 
 bool wb_clean(struct wb *wb) {
     LOCK_SCOPE(&wb->mount->lock);
-    return is_clean(wb);
+    return wb_is_clean(wb);
 }
 
 bool wb_busy(struct wb *wb, uint64_t since, uint64_t *ret_end) {
@@ -461,9 +296,9 @@ void wb_tick(struct wb_mount *m) {
             bool old = wb->aged;
             wb->aged = wb->active.head != NULL;
             if (old || m->stopping)
-                pump(wb, &todo);
+                wb_pump(wb, &todo);
             if (m->stopping)
-                start_commit(wb, &todo);
+                wb_start_commit(wb, &todo);
         }
     }
     carry_out(m, &todo);

@@ -29,15 +29,6 @@ struct wb_piece {
     struct nfs_call call;
 };
 
-// What to do once the lock is given back: calls to submit, waits to run, files that became idle.
-struct wb_todo {
-    struct wb_piece *send, *send_tail;
-    struct wb *commits[8];
-    size_t commit_count;
-    struct wb_wait *runs;
-    struct wb *idle;
-};
-
 void wb_list_insert(struct wb_list *list, struct wb_piece *piece); // by seq
 void wb_list_remove(struct wb_list *list, struct wb_piece *piece);
 bool wb_piece_overlaps(const struct wb_piece *piece, uint64_t offset, uint64_t len);

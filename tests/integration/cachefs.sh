@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# stowage-cachefs on a real NFS server: POSIX behaviour on two mounts, SQLite, a server that restarts under I/O, a frozen
-# server, root squash, read-only, bad flags.
+# stowage-cachefs on a real NFS server: POSIX behaviour on two mounts over NFSv3 and NFSv4, SQLite, a server that restarts
+# under I/O, a frozen server, root squash, read-only, bad flags.
 set -euo pipefail
 # shellcheck source=tests/support/cachefs-kit.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../support/cachefs-kit.sh"
@@ -18,6 +18,15 @@ echo "  resident when idle: $rss KiB"
 echo "POSIX, on two mounts"
 python3 "$ROOT/tests/integration/cachefs_posix.py" "$WORK/a" "$WORK/b" || fail "POSIX cases"
 find "$EXPORT" -name '.nfs*' | grep . && fail "names of unlinked files stayed behind"
+
+echo "POSIX over NFSv4, on two mounts"
+mkdir "$EXPORT/volume4"
+cachefs_mount a4 --sub-dir volume4 --nfs-version 4 || fail "no mount over NFSv4"
+cachefs_mount b4 --sub-dir volume4 --nfs-version 4 || fail "no second mount over NFSv4"
+python3 "$ROOT/tests/integration/cachefs_posix.py" "$WORK/a4" "$WORK/b4" || fail "POSIX cases over NFSv4"
+find "$EXPORT" -name '.nfs*' | grep . && fail "names of unlinked files stayed behind over NFSv4"
+cachefs_umount b4
+cachefs_umount a4
 
 if command -v sqlite3 >/dev/null; then
     echo "SQLite"
