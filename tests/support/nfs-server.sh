@@ -29,6 +29,10 @@ nfs_server_need() {
         nfs_server_say "must run as root: ganesha opens files by handle"
         return 1
     fi
+    if [ ! -e /etc/mtab ]; then # a bare container image has none, and ganesha finds no file system to export
+        nfs_server_say "making /etc/mtab, a link to /proc/self/mounts"
+        ln -s /proc/self/mounts /etc/mtab
+    fi
 }
 
 # nfs_server_free_port FIRST: the first port from FIRST on that nobody listens on.
