@@ -58,10 +58,8 @@ static int busy(const struct share *share, const char *name, struct err *err) {
                    share->text);
 }
 
-// Moves a file that was judged to be stale out of the way. When the rename caught another file (two breakers at once),
-// that one is put back.
-static int break_stale(struct share *share, const char *name, uint64_t stale_fileid, int64_t deadline_ns,
-                       struct err *err) {
+// Moves the file out of the way. When the rename caught another file (two breakers at once), that one is put back.
+int lock_break(struct share *share, const char *name, uint64_t stale_fileid, int64_t deadline_ns, struct err *err) {
     char tmp[HASH_ID_LEN + 1];
     random_name(share, tmp);
     struct nfs_call move = {.op = NFS_RENAME,
@@ -105,7 +103,7 @@ static int contend(struct share *share, const char *name, int64_t deadline_ns, s
         return r;
     if (now - look.attr.mtime.tv_sec <= LOCK_LEASE_S)
         return busy(share, name, err);
-    return break_stale(share, name, look.attr.fileid, deadline_ns, err);
+    return lock_break(share, name, look.attr.fileid, deadline_ns, err);
 }
 
 int lock_take(struct share *share, const char *name, int64_t deadline_ns, struct lock **ret, struct err *err) {

@@ -23,5 +23,8 @@ int lock_take(struct share *share, const char *name, int64_t deadline_ns, struct
 int lock_renew(struct lock *lock, int64_t deadline_ns, struct err *err) must_check;
 // False once the lease may have run out by the local monotonic clock: no change may be made any more.
 bool lock_held(const struct lock *lock);
+// Removes a lock file that was found to be stale, if it still is this one; -EAGAIN when another has its name now.
+int lock_break(struct share *share, const char *name, uint64_t stale_fileid, int64_t deadline_ns,
+               struct err *err) must_check;
 struct lock *lock_free(struct lock *lock); // releases; accepts NULL; at most 2 s
 DEFINE_CLEANUP(lock)

@@ -82,7 +82,8 @@ static int resume_snapshots(void *self, struct share *share, int64_t deadline_ns
 }
 static int resume_sweep(void *self, struct share *share, int64_t deadline_ns, struct err *err) {
     (void)self;
-    return sweep_tmp(share, deadline_ns, err);
+    int r = sweep_locks(share, deadline_ns, err);
+    return r < 0 ? r : sweep_tmp(share, deadline_ns, err);
 }
 
 static int start_worker(struct process *p, struct err *err) {
@@ -97,7 +98,7 @@ static int start_resume(struct process *p, struct err *err) {
     const struct resume_step steps[] = {
         {"volumes", resume_volumes, p},
         {"snapshots", resume_snapshots, p},
-        {"temporary files", resume_sweep, p},
+        {"leftovers", resume_sweep, p},
     };
     return resume_new(steps, ARRAY_SIZE(steps), &p->resume, err);
 }

@@ -142,7 +142,17 @@ static void a_share_with_two_names_is_listed_once(void **arg) {
     store = fake_nfs_store_free(store);
 }
 
-static void old_temporary_files_are_swept(void **arg) {
+static void make_old(struct share *share, enum share_dir dir) {
+    struct err err = ERR_NONE;
+    struct nfs_call look = {.op = NFS_LOOKUP, .fh = share->dirs[dir], .name = "old"};
+    assert_int_equal(share_call(share, &look, "look", &err), 0);
+    look.attr.mtime.tv_sec -= 2 * SWEEP_AGE_S;
+    struct nfs_call age = {
+        .op = NFS_SETATTR, .fh = look.out_fh, .set = {.mask = NFS_SET_MTIME, .mtime = look.attr.mtime}};
+    assert_int_equal(share_call(share, &age, "age", &err), 0);
+}
+
+static void old_leftovers_are_swept(void **arg) {
     struct fake_nfs_store *store = fake_nfs_store_new();
     struct fixture f;
     struct err err = ERR_NONE;
@@ -151,13 +161,14 @@ static void old_temporary_files_are_swept(void **arg) {
     struct share *share = fixture_share(&f);
     fixture_make_file(&f, ".stowage/tmp/young");
     fixture_make_file(&f, ".stowage/tmp/old");
-    struct nfs_call look = {.op = NFS_LOOKUP, .fh = share->dirs[SHARE_DIR_TMP], .name = "old"};
-    assert_int_equal(share_call(share, &look, "look", &err), 0);
-    look.attr.mtime.tv_sec -= 2 * SWEEP_AGE_S;
-    struct nfs_call age = {
-        .op = NFS_SETATTR, .fh = look.out_fh, .set = {.mask = NFS_SET_MTIME, .mtime = look.attr.mtime}};
-    assert_int_equal(share_call(share, &age, "age", &err), 0);
+    fixture_make_file(&f, ".stowage/locks/held");
+    fixture_make_file(&f, ".stowage/locks/old");
+    make_old(share, SHARE_DIR_TMP);
+    make_old(share, SHARE_DIR_LOCKS);
     assert_int_equal(sweep_tmp(share, soon(), &err), 0);
+    assert_int_equal(sweep_locks(share, soon(), &err), 0);
+    assert_true(fixture_exists(&f, ".stowage/locks/held"));
+    assert_int_equal(fixture_entries(&f, ".stowage/locks"), 1);
     assert_false(fixture_exists(&f, ".stowage/tmp/old"));
     assert_true(fixture_exists(&f, ".stowage/tmp/young"));
     assert_int_equal(fixture_entries(&f, ".stowage/tmp"), 1);
@@ -205,7 +216,7 @@ int main(void) {
         cmocka_unit_test(shares_are_opened_once_and_remembered),
         cmocka_unit_test(a_list_that_would_be_incomplete_fails),
         cmocka_unit_test(a_share_with_two_names_is_listed_once),
-        cmocka_unit_test(old_temporary_files_are_swept),
+        cmocka_unit_test(old_leftovers_are_swept),
         cmocka_unit_test(a_restart_takes_up_copies),
     };
     log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_AUTO);
