@@ -45,22 +45,31 @@ static int table(void *self, struct mount_table **ret, struct err *err) {
     return mount_table_load(path, ret, err);
 }
 
+static void step(const struct fake_mounter *fake) {
+    if (fake->step)
+        fake->step();
+}
+
 static int mount_volume(void *self, const struct mount_request *request, int64_t deadline_ns,
                         struct process_id *ret_daemon, struct err *err) {
     struct fake_mounter *fake = self;
     (void)deadline_ns;
     bool fuse = request->mode == MOUNT_MODE_FUSE;
     (void)str_printf(&fake->calls, "mount %s %s %s; ", fuse ? "fuse" : "nfs", request->source->name, request->target);
+    step(fake);
     *ret_daemon = (struct process_id){0};
     if (fake->mount_result == 0 || fake->mounts_anyway) {
-        (void)push(fake, request->source->name, fuse ? "fuse.stowage" : "nfs4", request->target);
+        const struct fake_mount *mount =
+            push(fake, request->source->name, fuse ? "fuse.stowage" : "nfs4", request->target);
         if (fuse) {
             int pid = ++fake->daemon_count;
             fake->daemons[pid].alive = true;
+            fake->daemons[pid].device = mount->device;
             fake->daemons[pid].event = eventfd(0, EFD_CLOEXEC);
             *ret_daemon = (struct process_id){.pid = pid, .start = 1000 + (uint64_t)pid, .boot = "boot"};
         }
     }
+    step(fake);
     return fake->mount_result < 0 ? err_set(err, fake->mount_result, "the fake does not mount") : 0;
 }
 
@@ -69,6 +78,7 @@ static int bind(void *self, const char *source, const char *target, bool read_on
     struct fake_mounter *fake = self;
     (void)deadline_ns;
     (void)str_printf(&fake->calls, "bind %s %s %s; ", source, target, read_only ? "ro" : "rw");
+    step(fake);
     const struct fake_mount *from = find(fake, source);
     if (from && (fake->bind_result == 0 || fake->mounts_anyway)) {
         int device = from->device;
@@ -76,13 +86,25 @@ static int bind(void *self, const char *source, const char *target, bool read_on
         mount->device = device;
         mount->read_only = read_only;
     }
+    step(fake);
     return fake->bind_result < 0 ? err_set(err, fake->bind_result, "the fake does not bind") : 0;
+}
+
+static void end_unused_daemons(struct fake_mounter *fake) {
+    for (int pid = 1; pid <= fake->daemon_count; pid++) {
+        bool used = false;
+        for (size_t i = 0; i < fake->count; i++)
+            used = used || fake->mounts[i].device == fake->daemons[pid].device;
+        if (!used)
+            fake_mounter_kill(fake, pid);
+    }
 }
 
 static int unmount(void *self, const char *target, bool detach, int64_t deadline_ns, struct err *err) {
     struct fake_mounter *fake = self;
     (void)deadline_ns;
     (void)str_printf(&fake->calls, "%s %s; ", detach ? "detach" : "umount", target);
+    step(fake);
     if (!detach && fake->plain_result < 0)
         return err_set(err, fake->plain_result, "the fake says %s", err_name(fake->plain_result));
     struct fake_mount *mount = find(fake, target);
@@ -90,6 +112,8 @@ static int unmount(void *self, const char *target, bool detach, int64_t deadline
         return err_set(err, -EINVAL, "not mounted");
     size_t at = (size_t)(mount - fake->mounts);
     memmove(mount, mount + 1, (--fake->count - at) * sizeof *mount);
+    end_unused_daemons(fake);
+    step(fake);
     return 0;
 }
 
@@ -113,8 +137,10 @@ static int daemon_stop(void *self, const struct process_id *daemon, int64_t dead
     (void)deadline_ns;
     (void)err;
     (void)str_printf(&fake->calls, "stop %d; ", (int)daemon->pid);
+    step(fake);
     if (daemon->pid > 0)
         fake_mounter_kill(fake, (int)daemon->pid);
+    step(fake);
     return 0;
 }
 
@@ -123,6 +149,12 @@ void fake_mounter_kill(struct fake_mounter *fake, int pid) {
     if (fake->daemons[pid].alive)
         (void)!write(fake->daemons[pid].event, &one, sizeof one);
     fake->daemons[pid].alive = false;
+}
+
+void fake_mounter_inherit(struct fake_mounter *fake) {
+    fake->calls = (struct str){0};
+    for (int pid = 1; pid <= fake->daemon_count; pid++)
+        fake->daemons[pid].event = eventfd(!fake->daemons[pid].alive, EFD_CLOEXEC);
 }
 
 struct mounter fake_mounter(struct fake_mounter *fake) {

@@ -22,6 +22,7 @@ struct fake_mounter {
     int next_id, next_device;
     struct {
         bool alive;
+        int device;              // of what it serves; it ends with the last mount of it
         int event;               // readable once the daemon ended: stands for a pidfd
     } daemons[FAKE_DAEMONS_MAX]; // by pid
     int daemon_count;
@@ -29,6 +30,7 @@ struct fake_mounter {
     // What fails, and how: 0 or -errno.
     int mount_result, bind_result, plain_result, space_result;
     bool mounts_anyway; // a failing mount or bind leaves its mount behind
+    void (*step)(void); // called before and after each change; NULL: not
 };
 
 struct mounter fake_mounter(struct fake_mounter *fake);
@@ -36,3 +38,5 @@ void fake_mounter_done(struct fake_mounter *fake);
 // Mounts by somebody else.
 void fake_mounter_add(struct fake_mounter *fake, const char *source, const char *fs_type, const char *target);
 void fake_mounter_kill(struct fake_mounter *fake, int pid);
+// In a process that was forked, with the fake in shared memory: descriptors and texts of the other process are replaced.
+void fake_mounter_inherit(struct fake_mounter *fake);
