@@ -3,7 +3,8 @@
 # For tests of stowage-node: an NFS server, one volume's directory on it, and the node process, in a mount namespace of
 # the test's own, so that no mount can be left behind on the machine.
 #
-#   node_kit_start [FLAG...]     needs root; sets WORK, SOCKET, VOLUME, CONTEXT (JSON), STAGING; FLAGS go to the node
+#   node_kit_start [FLAG...]     needs root; sets WORK, VOLUME, CONTEXT (JSON), STAGING; FLAGS go to the node
+#   CAPABILITY_FLAGS             mount options of every capability, as JSON texts: '"vers=3","ro"'
 #   node_csi METHOD JSON         one call, as it is; prints the reply
 #   node_stage / node_publish TARGET [true|false: read-only] [ACCESS MODE] / node_unpublish TARGET / node_unstage
 #   node_stats PATH              the reply as JSON on one line
@@ -33,6 +34,7 @@ fail() {
 }
 
 node_kit_stop() {
+    [ -z "${NFS_PID:-}" ] || kill -CONT "$NFS_PID" 2>/dev/null || true # umount would wait for a frozen server
     stowage_stop node "$WORK" || true
     stowage_end_mounts "$WORK" 2>/dev/null || true
     nfs_server_stop "$WORK/nfs"
@@ -45,7 +47,7 @@ node_kit_start() {
         command -v "$tool" >/dev/null || { echo "skipped: $tool is not installed"; exit 77; }
     done
     [ -e /dev/fuse ] || { echo "skipped: no /dev/fuse"; exit 77; }
-    WORK=$(mktemp -d /tmp/stowage-node.XXXXXX)
+    WORK=$(mktemp -d "${TMPDIR:-/tmp}/stowage-node.XXXXXX")
     trap node_kit_stop EXIT
     mkdir -p "$WORK/export/volume-1" "$WORK/staging" "$WORK/pods"
     nfs_server_start "$WORK/nfs" "$WORK/export" || fail "no NFS server"
@@ -71,7 +73,8 @@ node_csi() {
 }
 
 node_capability() {
-    printf '{"mount":{},"access_mode":{"mode":"%s"}}' "${1:-MULTI_NODE_MULTI_WRITER}"
+    printf '{"mount":{"mount_flags":[%s]},"access_mode":{"mode":"%s"}}' "${CAPABILITY_FLAGS:-}" \
+        "${1:-MULTI_NODE_MULTI_WRITER}"
 }
 
 node_stage() {
