@@ -79,19 +79,19 @@ int store_read_file(struct share *share, const struct nfs_fh *fh, uint64_t size,
 }
 
 // From the cache, when the file is the one that was read before.
-static int decode_cached(struct share *share, enum shared_kind kind, const char *key, const struct nfs_attr *attr,
+static int decode_cached(struct share *share, enum shared_kind kind, const char *key, const struct nfs_call *look,
                          const char *where, struct record **ret, struct err *err) {
     LOCK_SCOPE(&share->store->lock);
     const struct cached *entry = strmap_get(&store_cache(share, kind)->entries, key);
-    if (!cache_matches(entry, attr))
+    if (!cache_matches(entry, &look->out_fh, &look->attr))
         return -ENOENT;
     return record_decode(entry->text, entry->len, kind, key, where, ret, err);
 }
 
-static void remember(struct share *share, enum shared_kind kind, const char *key, const struct nfs_attr *attr,
-                     const char *text, size_t len) {
+static void remember(struct share *share, enum shared_kind kind, const char *key, const struct nfs_fh *fh,
+                     const struct nfs_attr *attr, const char *text, size_t len) {
     LOCK_SCOPE(&share->store->lock);
-    if (cache_put(store_cache(share, kind), key, attr, text, len) < 0) // the next reader reads the file again
+    if (cache_put(store_cache(share, kind), key, fh, attr, text, len) < 0) // the next reader reads the file again
         cache_drop(store_cache(share, kind), key);
 }
 
@@ -113,7 +113,7 @@ int store_get(struct share *share, enum shared_kind kind, const char *key, int64
             forget(share, kind, key);
         if (r < 0)
             return r;
-        r = decode_cached(share, kind, key, &look.attr, where, ret, err);
+        r = decode_cached(share, kind, key, &look, where, ret, err);
         if (r != -ENOENT)
             return r;
         char *text cleanup_free = NULL;
@@ -123,7 +123,7 @@ int store_get(struct share *share, enum shared_kind kind, const char *key, int64
             continue;
         if (r < 0)
             return r;
-        remember(share, kind, key, &look.attr, text, len);
+        remember(share, kind, key, &look.out_fh, &look.attr, text, len);
         return record_decode(text, len, kind, key, where, ret, err);
     }
     return err_set(err, -EAGAIN, "%s changes all the time; try again", where);
@@ -215,7 +215,7 @@ int store_create(struct share *share, const struct record *record, int64_t deadl
                             .deadline_ns = deadline_ns};
     r = share_call(share, &link, "name a record in .stowage", err);
     if (r == 0 && link.has_attr)
-        remember(share, record->kind, record->key, &link.attr, draft.text, draft.len);
+        remember(share, record->kind, record->key, &draft.fh, &link.attr, draft.text, draft.len);
     draft_remove(share, &draft, deadline_ns);
     return r;
 }

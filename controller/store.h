@@ -7,8 +7,8 @@
 //
 // Why:     a reader sees a whole record or none, after any crash and on any server; no rename ever brings back what
 //          another controller removed, because both hold the lock.
-// Owns:    the cache keeps each record's file as its JSON text (about 400 bytes a volume), checked against fileid,
-//          ctime and size at every use.
+// Owns:    the cache keeps each record's file as its JSON text (about 400 bytes a volume), checked against handle,
+//          fileid, mtime and size at every use.
 // Threads: any.
 // Fails:   -ENOENT; -EBADMSG for a damaged file and -EPROTO for a newer one, with the file's name and the remedy.
 #pragma once

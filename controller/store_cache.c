@@ -8,16 +8,27 @@
 #include "lib/base/hash.h"
 #include "lib/base/mem.h"
 
-bool cache_matches(const struct cached *entry, const struct nfs_attr *attr) {
-    return entry && entry->fileid == attr->fileid && entry->size == (uint32_t)attr->size &&
-           entry->mtime.tv_sec == attr->mtime.tv_sec && entry->mtime.tv_nsec == attr->mtime.tv_nsec;
+// FNV-1a: handles differ in a few bytes of inode number and generation.
+static uint64_t digest(const struct nfs_fh *fh) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < fh->len; i++)
+        hash = (hash ^ fh->data[i]) * UINT64_C(0x100000001b3);
+    return hash;
 }
 
-int cache_put(struct cache *cache, const char *key, const struct nfs_attr *attr, const void *text, size_t len) {
+bool cache_matches(const struct cached *entry, const struct nfs_fh *fh, const struct nfs_attr *attr) {
+    return entry && entry->fileid == attr->fileid && entry->handle == digest(fh) &&
+           entry->size == (uint32_t)attr->size && entry->mtime.tv_sec == attr->mtime.tv_sec &&
+           entry->mtime.tv_nsec == attr->mtime.tv_nsec;
+}
+
+int cache_put(struct cache *cache, const char *key, const struct nfs_fh *fh, const struct nfs_attr *attr,
+              const void *text, size_t len) {
     struct cached *entry = mem_alloc(sizeof *entry + len);
     if (!entry)
         return -ENOMEM;
     *entry = (struct cached){.fileid = attr->fileid,
+                             .handle = digest(fh),
                              .mtime = attr->mtime,
                              .size = (uint32_t)attr->size,
                              .len = (uint32_t)len,

@@ -62,10 +62,10 @@ static int add_key(struct listing *listing, const struct store_key *key) {
 }
 
 // True when the cached text is this file's; it is then marked as met.
-static bool is_cached(struct listing *listing, const char *key, const struct nfs_attr *attr) {
+static bool is_cached(struct listing *listing, const char *key, const struct nfs_dirent *file) {
     LOCK_SCOPE(&listing->share->store->lock);
     struct cached *entry = strmap_get(&store_cache(listing->share, listing->kind)->entries, key);
-    if (!cache_matches(entry, attr))
+    if (!cache_matches(entry, &file->fh, &file->attr))
         return false;
     if (entry->seen < listing->number)
         entry->seen = listing->number;
@@ -81,7 +81,8 @@ static void read_done(struct nfs_call *call) {
 
 static int keep(struct listing *listing, const struct reading *reading, const char *text, size_t len) {
     LOCK_SCOPE(&listing->share->store->lock);
-    return cache_put(store_cache(listing->share, listing->kind), reading->key.text, &reading->entry->attr, text, len);
+    return cache_put(store_cache(listing->share, listing->kind), reading->key.text, &reading->entry->fh,
+                     &reading->entry->attr, text, len);
 }
 
 // What one read brought. A file that was replaced meanwhile keeps its place in the list and is read again at the end.
@@ -169,7 +170,7 @@ static int take_page(struct listing *listing, const struct nfs_call *page, struc
             r = 0;
             continue;
         }
-        if (r == 0 && is_cached(listing, key.text, &entry->attr))
+        if (r == 0 && is_cached(listing, key.text, entry))
             r = add_key(listing, &key);
         else if (r == 0 && (entry->attr.size == 0 || entry->attr.size > RECORD_SIZE_MAX))
             r = keep(listing, &(struct reading){.entry = entry, .key = key}, NULL, 0) < 0 ? -ENOMEM

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "controller/store.h"
+#include "controller/store_cache.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "tests/fakes/fake_nfs.h"
@@ -228,12 +229,24 @@ static void damage_is_told_from_newer(void **arg) {
     }
 }
 
+// Two replacements within one tick of the server's clock, the second one in the inode of the first file.
+static void a_reused_inode_is_another_file(void **arg) {
+    struct cache cache = {0};
+    struct nfs_attr attr = {.fileid = 7, .size = 2, .mtime = {.tv_sec = 1}};
+    struct nfs_fh first = {.len = 8, .data = {7, 0, 0, 0, 1}}, again = {.len = 8, .data = {7, 0, 0, 0, 2}};
+    (void)arg;
+    assert_int_equal(cache_put(&cache, "key", &first, &attr, "{}", 2), 0);
+    const struct cached *entry = strmap_get(&cache.entries, "key");
+    assert_true(cache_matches(entry, &first, &attr));
+    assert_false(cache_matches(entry, &again, &attr));
+    cache_done(&cache);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lists_are_whole_and_cheap),
-        cmocka_unit_test(creation_is_exclusive),
-        cmocka_unit_test(records_survive_the_round_trip),
-        cmocka_unit_test(damage_is_told_from_newer),
+        cmocka_unit_test(lists_are_whole_and_cheap),      cmocka_unit_test(creation_is_exclusive),
+        cmocka_unit_test(records_survive_the_round_trip), cmocka_unit_test(damage_is_told_from_newer),
+        cmocka_unit_test(a_reused_inode_is_another_file),
     };
     log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_AUTO);
     return cmocka_run_group_tests(tests, NULL, NULL);
