@@ -111,3 +111,10 @@ int request_check_path(const char *flag, const char *path, struct err *err) {
         return err_set(err, -EINVAL, "--%s '%.100s' is no absolute path", flag, path);
     return 0;
 }
+
+int request_set_path(struct json *request, const char *key, const char *flag, const char *path, struct err *err) {
+    int r = request_check_path(flag, path, err);
+    if (r == 0 && json_set_text(request, key, path) < 0)
+        r = err_set(err, -EINVAL, "--%s is no UTF-8 text", flag);
+    return r;
+}

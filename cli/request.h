@@ -15,5 +15,8 @@ int request_add_capability(struct json *request, const struct options *options,
                            struct err *err) must_check; // as a list
 // The volume context: --context, else what the controller says about the volume.
 int request_set_context(struct cli *cli, struct json *request, const char *volume_id, struct err *err) must_check;
-// -EINVAL unless the path is absolute.
+// -EINVAL unless the path of a flag is absolute, or not given.
 int request_check_path(const char *flag, const char *path, struct err *err) must_check;
+// The checked path of a flag.
+int request_set_path(struct json *request, const char *key, const char *flag, const char *path,
+                     struct err *err) must_check;

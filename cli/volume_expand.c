@@ -9,10 +9,11 @@
 
 static int expand(struct cli *cli, const char *method, const char *path, struct json **ret, struct err *err) {
     struct json *request cleanup(json_freep) = json_object_new();
-    if (!request || json_set_text(request, "volume_id", cli->argv[0]) < 0 ||
-        json_set_text(request, "volume_path", path) < 0)
-        return err_set(err, -EINVAL, "the id or the path is no UTF-8 text");
-    int r = request_set_capacity(request, &cli->options, err);
+    if (!request || json_set_text(request, "volume_id", cli->argv[0]) < 0)
+        return err_set(err, -EINVAL, "the id is no UTF-8 text");
+    int r = request_set_path(request, "volume_path", "path", path, err);
+    if (r == 0)
+        r = request_set_capacity(request, &cli->options, err);
     return r < 0 ? r : call(cli, method, request, ret, err);
 }
 

@@ -1,40 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <errno.h>
-#include <stdio.h>
-
-#include "cli/call.h"
-#include "cli/output.h"
-#include "cli/request.h"
+#include "cli/node_call.h"
 #include "cli/rows.h"
 
 static int run(struct cli *cli, struct err *err) {
-    const struct options *options = &cli->options;
-    const char *id = cli->argv[0];
-    struct json *request cleanup(json_freep) = json_object_new();
-    struct json *reply cleanup(json_freep) = NULL;
-    if (!request || json_set_text(request, "volume_id", id) < 0)
-        return err_set(err, -EINVAL, "the id is no UTF-8 text");
-    int r = request_check_path("staging", options->staging, err);
-    if (r == 0)
-        r = request_check_path("target", options->target, err);
-    if (r == 0 && json_set_text(request, "staging_target_path", options->staging) < 0)
-        r = err_set(err, -EINVAL, "--staging is no UTF-8 text");
-    if (r == 0 && json_set_text(request, "target_path", options->target) < 0)
-        r = err_set(err, -EINVAL, "--target is no UTF-8 text");
-    if (r == 0 && json_set_bool(request, "readonly", options->read_only) < 0)
-        r = err_set(err, -ENOMEM, "out of memory");
-    if (r == 0)
-        r = request_set_capability(request, options, err);
-    if (r == 0)
-        r = request_set_context(cli, request, id, err);
-    if (r == 0)
-        r = call(cli, "NodePublishVolume", request, &reply, err);
-    if (r < 0)
-        return r;
-    if (options->json)
-        return output_json(reply, err);
-    (void)printf("%s is published at %s\n", id, options->target);
-    return 0;
+    static const struct node_call row = {.method = "NodePublishVolume",
+                                         .staging = true,
+                                         .target = true,
+                                         .mounts = true,
+                                         .read_only = true,
+                                         .done = "is published at"};
+    return node_call(cli, &row, err);
 }
 
 const struct command command_volume_publish = {

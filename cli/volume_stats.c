@@ -39,10 +39,9 @@ static int run(struct cli *cli, struct err *err) {
     struct json *reply cleanup(json_freep) = NULL;
     if (!request || json_set_text(request, "volume_id", id) < 0)
         return err_set(err, -EINVAL, "the id is no UTF-8 text");
-    int r = options->path ? request_check_path("path", options->path, err)
-                          : err_set(err, -EINVAL, "give --path: where the volume is staged or published");
-    if (r == 0 && json_set_text(request, "volume_path", options->path) < 0)
-        r = err_set(err, -EINVAL, "--path is no UTF-8 text");
+    if (!options->path)
+        return err_set(err, -EINVAL, "give --path: where the volume is staged or published");
+    int r = request_set_path(request, "volume_path", "path", options->path, err);
     if (r == 0)
         r = call(cli, "NodeGetVolumeStats", request, &reply, err);
     if (r < 0)

@@ -6,9 +6,8 @@
 //     destroy  under the record's lock: RENAME the directory to trash/ or archived-…, remove the record
 //     others   read, change and replace the record under its lock
 //
-// Why:     each step is one atomic call at the server, in an order that the next call can pick up after any crash. A
-// crash
-//          in create leaves at most a directory, which the next create of that volume uses; a crash in destroy
+// Why:     each step is one atomic call at the server, in an order that the next call can pick up after any crash.
+//          A crash in create leaves at most a directory, which the next create of that volume uses; a crash in destroy
 //          leaves at most a record without its directory, which the next destroy removes.
 // Owns:    borrows the shares and the tree work, which must outlive it.
 // Threads: any; the generic RPC path keeps two calls for one volume apart, the lock on the share other controllers.

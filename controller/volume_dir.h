@@ -2,8 +2,7 @@
 // The directory of a volume: made, given its mode and owner, moved out of the way.
 //
 // Why:     several volumes may share a directory, or lie one below the other, as with csi-driver-nfs. The one that
-// comes second
-//          marks the directory; removal of a marked one looks at every record first and leaves data that others use.
+//          comes second marks the directory; removal of a marked one looks at every record first and leaves data that others use.
 #pragma once
 
 #include "controller/record.h"

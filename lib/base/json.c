@@ -18,6 +18,10 @@ struct json *json_free(struct json *json) {
     return NULL;
 }
 
+struct json *json_ref(const struct json *json) {
+    return wrap(json_incref(raw(json)));
+}
+
 struct json *json_object_new(void) {
     return wrap(json_object());
 }

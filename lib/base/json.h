@@ -20,6 +20,9 @@ struct json; // opaque
 struct json *json_free(struct json *json);
 DEFINE_CLEANUP(json)
 
+// One more reference to a value, also to one inside another; NULL in: NULL out.
+struct json *json_ref(const struct json *json) must_check;
+
 struct json *json_object_new(void) must_check;
 struct json *json_array_new(void) must_check;
 
