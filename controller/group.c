@@ -202,7 +202,7 @@ int group_destroy(void *self, const struct call_context *ctx, const char *id, st
         struct lock *lock cleanup(lock_freep) = NULL;
         char name[HASH_ID_LEN + 3];
         (void)snprintf(name, sizeof name, "g-%s", place.id.key);
-        r = lock_take(place.share, name, place.deadline_ns, &lock, err);
+        r = lock_wait(place.share, name, place.deadline_ns, &lock, err);
         if (r == 0)
             r = store_remove(place.share, SHARED_GROUP, place.id.key, place.deadline_ns, err);
     }

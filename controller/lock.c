@@ -4,9 +4,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+
+#define WAIT_FIRST_NS (2 * NS_PER_MS)
+#define WAIT_LAST_NS (100 * NS_PER_MS)
 
 struct lock {
     struct share *share;
@@ -131,6 +135,26 @@ int lock_take(struct share *share, const char *name, int64_t deadline_ns, struct
     lock->share = share_ref(share);
     *ret = lock;
     return 0;
+}
+
+int lock_wait(struct share *share, const char *name, int64_t deadline_ns, struct lock **ret, struct err *err) {
+    int64_t start = clock_monotonic(&clock_system), pause = WAIT_FIRST_NS;
+    int64_t wait = (deadline_ns - start) / 2;
+    int64_t end = start + (wait < LOCK_WAIT_S * NS_PER_S ? wait : LOCK_WAIT_S * NS_PER_S);
+    for (;;) {
+        struct err why = ERR_NONE;
+        int r = lock_take(share, name, deadline_ns, ret, &why);
+        if (r == 0)
+            return 0;
+        unsigned char some; // so that those who wait do not come all at once
+        clock_random(share->clock, &some, sizeof some);
+        int64_t nap = pause + pause * some / 256;
+        if (r != -EAGAIN || clock_monotonic(&clock_system) + nap >= end)
+            return why.code ? err_set(err, r, "%s", err_text(&why)) : r;
+        struct timespec until = {.tv_sec = nap / NS_PER_S, .tv_nsec = nap % NS_PER_S};
+        (void)nanosleep(&until, NULL);
+        pause = pause * 2 < WAIT_LAST_NS ? pause * 2 : WAIT_LAST_NS;
+    }
 }
 
 int lock_renew(struct lock *lock, int64_t deadline_ns, struct err *err) {

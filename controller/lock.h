@@ -14,10 +14,14 @@
 #include "controller/share.h"
 
 #define LOCK_LEASE_S 30
+#define LOCK_WAIT_S 3 // calls hold a lock for milliseconds: who waits longer waits for a dead one
 
 struct lock;
 // `name`: a component of at most 100 bytes; records use "v-<key>", "s-<key>", "g-<key>", copies "copy-…".
 int lock_take(struct share *share, const char *name, int64_t deadline_ns, struct lock **ret,
+              struct err *err) must_check;
+// Like lock_take, but gives a holder that is at work a while to finish: half of the time left, at most LOCK_WAIT_S.
+int lock_wait(struct share *share, const char *name, int64_t deadline_ns, struct lock **ret,
               struct err *err) must_check;
 // Long jobs call it at least every 10 s. -ESTALE: lost; stop without touching anything more.
 int lock_renew(struct lock *lock, int64_t deadline_ns, struct err *err) must_check;

@@ -124,7 +124,7 @@ static int publish(struct volumes *volumes, const struct call_context *ctx, cons
         return r < 0 ? r : 0;
     if (max > 0) {
         hash_id(request->node_id, strlen(request->node_id), name + 2);
-        r = lock_take(found->share, name, found->deadline_ns, &lock, err);
+        r = lock_wait(found->share, name, found->deadline_ns, &lock, err);
         if (r == 0)
             r = check_limit(volumes, request->node_id, max, found->deadline_ns, err);
     }

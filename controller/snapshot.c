@@ -141,7 +141,7 @@ static int destroy(struct snapshots *snapshots, struct snapshot_place *place, st
     struct share *share = place->share;
     char name[HASH_ID_LEN + 3];
     (void)snprintf(name, sizeof name, "s-%s", place->id.key);
-    int r = lock_take(share, name, place->deadline_ns, &lock, err);
+    int r = lock_wait(share, name, place->deadline_ns, &lock, err);
     if (r == 0)
         r = store_get(share, SHARED_SNAPSHOT, place->id.key, place->deadline_ns, &record, err);
     if (r == 0)

@@ -159,7 +159,7 @@ static void give_up(struct share *share, const struct record *record, int64_t de
     char name[HASH_ID_LEN + 3];
     struct err why = ERR_NONE;
     copy_name(record->key, name);
-    int r = lock_take(share, name, deadline_ns, &lock, &why);
+    int r = lock_wait(share, name, deadline_ns, &lock, &why);
     if (r == 0)
         r = store_remove(share, SHARED_SNAPSHOT, record->key, deadline_ns, &why);
     if (r < 0)
@@ -177,7 +177,7 @@ static int make_record(struct snapshots *snapshots, struct snapshot_place *sourc
     if (volume->state != RECORD_READY)
         return err_set(err, -EAGAIN, "source volume '%.80s' is not ready; try again", volume->name);
     if (!record || record_set_text(&record->source_id, source_id) < 0 ||
-        record_set_text(&record->group_id, group_id) < 0)
+        record_set_text(&record->location, source->share->text) < 0 || record_set_text(&record->group_id, group_id) < 0)
         return err_set(err, -ENOMEM, "out of memory");
     record->state = RECORD_COPYING;
     record->source = CONTENT_VOLUME;

@@ -28,6 +28,8 @@ static int take(void *arg, const char *key, const struct record *record, const s
         log_warning("snapshot left out of a list", LOG_S("key", key), LOG_S("error", err_text(damage)));
         return 0;
     }
+    if (record->location && !str_eq(record->location, listing->share->text))
+        return 0; // one share under two names: listed under the name of its id
     if (listing->source_id && !str_eq(record->source_id, listing->source_id))
         return 0;
     if (listing->count == listing->room) {

@@ -257,7 +257,7 @@ int store_update(struct share *share, enum shared_kind kind, const char *key, in
     struct record *record cleanup(record_freep) = NULL;
     char name[HASH_ID_LEN + 3];
     (void)snprintf(name, sizeof name, "%c-%s", (int)kind, key);
-    int r = lock_take(share, name, deadline_ns, &lock, err);
+    int r = lock_wait(share, name, deadline_ns, &lock, err);
     if (r == 0)
         r = store_get(share, kind, key, deadline_ns, &record, err);
     if (r == 0)

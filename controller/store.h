@@ -52,7 +52,8 @@ int store_mark_shared(struct share *share, const char *sub_dir, int64_t deadline
 int store_is_marked(struct share *share, const char *sub_dir, int64_t deadline_ns, struct err *err) must_check;
 
 // Read, change, write back, under the record's lock. `change` gets the record as it is now and returns 0 to have it
-// written, 1 when nothing needs to be written, or -errno with `err` set. -EAGAIN: another controller holds the lock.
+// written, 1 when nothing needs to be written, or -errno with `err` set. A call that holds the lock is waited for
+// (lock_wait); -EAGAIN: it does not end, or died.
 typedef int (*store_change_fn)(struct record *record, void *arg, struct err *err);
 int store_update(struct share *share, enum shared_kind kind, const char *key, int64_t deadline_ns,
                  store_change_fn change, void *arg, struct err *err) must_check;

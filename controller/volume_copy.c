@@ -18,6 +18,9 @@
 
 #define FINISH_NS (30 * NS_PER_S) // for the calls that put a whole copy into its place
 
+#define WAIT_NS (10 * NS_PER_S)   // how long a create waits for its copy
+#define LOOK_NS (200 * NS_PER_MS) // how often it looks whether its client is still there
+
 static void copy_name(const struct record *record, char ret[static HASH_ID_LEN + 3]) {
     (void)snprintf(ret, HASH_ID_LEN + 3, "%c-%.26s", (int)record->kind, record->key);
 }
@@ -224,7 +227,7 @@ static int give_up(struct share *share, const struct record *record, int64_t dea
     char name[HASH_ID_LEN + 3], trash[NFS_NAME_MAX + 1];
     struct err why = ERR_NONE;
     copy_name(record, name);
-    int r = lock_take(share, name, deadline_ns, &lock, &why);
+    int r = lock_wait(share, name, deadline_ns, &lock, &why);
     if (r == 0)
         r = volume_dir_trash(share, record, deadline_ns, trash, &why);
     if (r == 0)
@@ -245,9 +248,24 @@ static int still_copying(const struct record *record, const struct copy_progress
                    part < 1 ? part * 100 : 100);
 }
 
+// A long copy is not waited for: the client asks again, and hears how far it is.
+static int wait_a_while(struct volumes *volumes, struct share *share, const char *name, const struct call_context *ctx,
+                        struct copy_progress *ret, struct err *err) {
+    const struct tree_work *work = &volumes->options.work;
+    int64_t now = clock_monotonic(&clock_system), left = (share_deadline(ctx) - now) / 5 * 4;
+    int64_t end = now + (left < WAIT_NS ? left : WAIT_NS);
+    for (;;) {
+        int64_t look = now + LOOK_NS < end ? now + LOOK_NS : end;
+        int r = work->ops->copy_wait(work->self, share, name, look, ret, err);
+        now = clock_monotonic(&clock_system);
+        bool waited = r == -EAGAIN && now >= look;
+        if (!waited || now >= end || (ctx->cancelled && ctx->cancelled(ctx->arg)))
+            return r;
+    }
+}
+
 int volume_copy_run(struct volumes *volumes, struct share *share, const struct record *record,
                     const struct call_context *ctx, struct err *err) {
-    const struct tree_work *work = &volumes->options.work;
     struct copy_progress progress = {0};
     struct record *now cleanup(record_freep) = NULL;
     char name[HASH_ID_LEN + 3];
@@ -258,8 +276,7 @@ int volume_copy_run(struct volumes *volumes, struct share *share, const struct r
         return give_up(share, record, deadline_ns, err);
     if (r < 0)
         return r;
-    int64_t left = deadline_ns - clock_monotonic(&clock_system);
-    r = work->ops->copy_wait(work->self, share, name, deadline_ns - left / 5, &progress, err);
+    r = wait_a_while(volumes, share, name, ctx, &progress, err);
     if (r < 0 && r != -ENOENT && r != -EAGAIN)
         return err_wrap(err, r, "volume '%.60s' was not copied", record->name);
     int got = store_get(share, SHARED_VOLUME, record->key, deadline_ns, &now, err);

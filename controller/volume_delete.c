@@ -45,7 +45,7 @@ static int destroy(struct volumes *volumes, struct found *found, struct err *err
     struct lock *lock cleanup(lock_freep) = NULL;
     char name[HASH_ID_LEN + 3], trash[NFS_NAME_MAX + 1];
     (void)snprintf(name, sizeof name, "v-%s", found->id.key);
-    int r = lock_take(found->share, name, found->deadline_ns, &lock, err);
+    int r = lock_wait(found->share, name, found->deadline_ns, &lock, err);
     if (r == 0)
         r = store_get(found->share, SHARED_VOLUME, found->id.key, found->deadline_ns, &found->record, err);
     if (r == 0)

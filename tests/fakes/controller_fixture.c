@@ -69,7 +69,11 @@ static int fake_copy_start(void *self, const struct copy_order *order, struct er
 static int fake_copy_wait(void *self, struct share *target, const char *name, int64_t deadline_ns,
                           struct copy_progress *ret, struct err *err) {
     struct fake_work *work = self;
-    (void)target, (void)name, (void)deadline_ns, (void)err;
+    struct timespec until = {.tv_sec = deadline_ns / NS_PER_S, .tv_nsec = deadline_ns % NS_PER_S};
+    (void)target, (void)name, (void)err;
+    work->waits++;
+    if (work->slow)
+        (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
     *ret = (struct copy_progress){.bytes_done = 43, .bytes_total = 100};
     return work->hold ? -EAGAIN : -ENOENT;
 }

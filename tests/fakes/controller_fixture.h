@@ -12,6 +12,8 @@
 
 struct fake_work {
     bool hold;           // copies do not end: copy_wait answers -EAGAIN
+    bool slow;           // and does so at its deadline only
+    int waits;           // how often copy_wait was called
     int copies, trashed; // how many were started, how many directories came to trash/
 };
 

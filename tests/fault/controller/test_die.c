@@ -251,9 +251,12 @@ static bool die_at(const struct operation *op, long n, bool applied) {
     if (dead && op->after_death)
         op->after_death(&f);
     if (dead && locks_left(&f) > 0) { // while the lease runs the call is refused, unless all was done already
+        struct call_context patient = f.ctx;
+        f.ctx.deadline_ns = clock_monotonic(&clock_system) + NS_PER_S / 5; // it waits for the lock in vain
         err = ERR_NONE;
         r = op->run(&f, &err);
         assert_true(r == 0 || r == -EAGAIN);
+        f.ctx = patient;
         age_locks(&f);
     }
     err = ERR_NONE;

@@ -2,12 +2,15 @@
 #include "controller/snapshot.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "controller/lock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "tests/support/snapshot_kit.h"
@@ -93,6 +96,54 @@ static void lists_by_source(void **state) {
     assert_int_equal(of_b, 1);
 }
 
+// One share, known under two names: with and without the NFS version.
+static void a_share_of_two_names_is_listed_once(void **state) {
+    struct scene *s = *state;
+    struct err err = ERR_NONE;
+    struct share_location other = {
+        .server = (char *)(uintptr_t)FIXTURE_SERVER, .path = (char *)(uintptr_t)FIXTURE_SHARE, .version = 3};
+    int all = 0;
+    assert_int_equal(shares_add(s->kit.base.shares, &other, &err), 0);
+    assert_int_equal(snapshot_kit_snapshot(&s->kit, "1", s->a, NULL, NULL, &err), 0);
+    assert_int_equal(snapshot_ops.list(s->kit.snapshots, &s->kit.base.ctx, NULL, NULL, emit_count, &all, &err), 0);
+    assert_int_equal(all, 1);
+}
+
+struct waiting {
+    struct scene *scene;
+    int result;
+};
+
+static void *take_snapshot(void *arg) {
+    struct waiting *waiting = arg;
+    struct err err = ERR_NONE;
+    waiting->result = snapshot_kit_snapshot(&waiting->scene->kit, "s", waiting->scene->a, NULL, NULL, &err);
+    return NULL;
+}
+
+// Two snapshots of one volume at once both pin it: the second one waits for its turn.
+static void a_volume_being_pinned_is_waited_for(void **state) {
+    struct scene *s = *state;
+    struct share *share cleanup(share_freep) = fixture_share(&s->kit.base);
+    struct lock *lock cleanup(lock_freep) = NULL;
+    struct waiting waiting = {.scene = s, .result = -1};
+    struct err err = ERR_NONE;
+    pthread_t thread;
+    char name[HASH_ID_LEN + 3] = "v-";
+    hash_id("a", 1, name + 2);
+    assert_int_equal(lock_take(share, name, s->kit.base.ctx.deadline_ns, &lock, &err), 0);
+    long before = faulty_nfs_count(s->kit.base.nfs, FAULTY_OP, NFS_LINK);
+    assert_int_equal(pthread_create(&thread, NULL, take_snapshot, &waiting), 0);
+    while (faulty_nfs_count(s->kit.base.nfs, FAULTY_OP, NFS_LINK) == before) // its record is made first
+        (void)sched_yield();
+    long tries = faulty_nfs_count(s->kit.base.nfs, FAULTY_OP, NFS_CREATE);
+    for (int i = 0; i < 100000 && faulty_nfs_count(s->kit.base.nfs, FAULTY_OP, NFS_CREATE) < tries + 4; i++)
+        (void)sched_yield();
+    lock = lock_free(lock);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(waiting.result, 0);
+}
+
 static void group_holds_one_of_each(void **state) {
     struct scene *s = *state;
     struct err err = ERR_NONE;
@@ -124,8 +175,12 @@ static void group_holds_one_of_each(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(same_name_is_the_same_snapshot), T(missing_things_are_told),
-                                       T(lists_by_source), T(group_holds_one_of_each)};
+    const struct CMUnitTest tests[] = {T(same_name_is_the_same_snapshot),
+                                       T(missing_things_are_told),
+                                       T(lists_by_source),
+                                       T(a_share_of_two_names_is_listed_once),
+                                       T(a_volume_being_pinned_is_waited_for),
+                                       T(group_holds_one_of_each)};
     log_init("test", LOG_LEVEL_ERROR + 1, LOG_FORMAT_AUTO);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -402,6 +402,26 @@ static void clones_are_ready_when_whole(void **arg) {
     free(id);
 }
 
+static bool left_at_once(void *arg) {
+    ++*(int *)arg;
+    return true;
+}
+
+static void nobody_waits_for_a_client_that_left(void **arg) {
+    struct state *s = *arg;
+    struct err err = ERR_NONE;
+    struct volume_info info = {0};
+    int asked = 0;
+    char *id = make(&s->f, "source");
+    s->f.work.hold = s->f.work.slow = true;
+    s->f.ctx.cancelled = left_at_once;
+    s->f.ctx.arg = &asked;
+    assert_int_equal(clone_of(&s->f, "c", id, &info, &err), -EAGAIN);
+    assert_int_equal(s->f.work.waits, 1);
+    assert_int_equal(asked, 1);
+    free(id);
+}
+
 static void trouble_has_a_name_and_leaves_nothing(void **arg) {
     struct state *s = *arg;
     struct err err = ERR_NONE;
@@ -471,6 +491,7 @@ int main(void) {
         T(expand_grows_only),
         T(modify_takes_what_can_change),
         T(clones_are_ready_when_whole),
+        T(nobody_waits_for_a_client_that_left),
         T(trouble_has_a_name_and_leaves_nothing),
         T(capacity_is_the_share_s),
         T(block_access_is_refused),
