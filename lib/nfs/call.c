@@ -92,7 +92,7 @@ int nfs_call_check(const struct nfs_call *call) {
 
 void nfs_call_reset(struct nfs_call *call) {
     call->result = 0;
-    call->eof = call->has_attr = call->committed = false;
+    call->eof = call->has_attr = call->has_dir_attr = call->committed = false;
     call->out_fh.len = 0;
     call->text = NULL;
     call->entries = NULL;

@@ -122,6 +122,8 @@ struct nfs_call {
     bool eof, has_attr, committed; // committed: a WRITE that is already on stable storage
     struct nfs_fh out_fh;
     struct nfs_attr attr;
+    bool has_dir_attr; // CREATE, MKDIR, SYMLINK, MKNOD, REMOVE, RMDIR: the directory afterwards, when the reply told it
+    struct nfs_attr dir_attr;
     char *text;
     struct nfs_dirent *entries; // one malloc'd block, the caller's
     size_t entry_count;

@@ -46,10 +46,21 @@ static void get_call_attr(struct xdr_in *in, struct nfs_call *call) {
     call->has_attr = get_post_op(in, &call->attr);
 }
 
-static void get_wcc(struct xdr_in *in, struct nfs_call *call) {
+static void skip_attr_before(struct xdr_in *in) {
     if (xdr_get_u32(in))
-        (void)xdr_get_fixed(in, 8 + 8 + 8); // size, mtime and ctime from before
+        (void)xdr_get_fixed(in, 8 + 8 + 8); // size, mtime and ctime
+}
+
+static void get_wcc(struct xdr_in *in, struct nfs_call *call) {
+    skip_attr_before(in);
     get_call_attr(in, call);
+}
+
+// At the end of a reply whose change is done already: nonsense here makes nobody fail.
+static void get_dir_wcc(const struct xdr_in *in, struct nfs_call *call) {
+    struct xdr_in tail = *in;
+    skip_attr_before(&tail);
+    call->has_dir_attr = get_post_op(&tail, &call->dir_attr) && S_ISDIR(call->dir_attr.mode);
 }
 
 static void get_fh(struct xdr_in *in, struct nfs_fh *fh) {
@@ -73,6 +84,7 @@ static int get_made(struct xdr_in *in, struct req *req) {
     if (xdr_get_u32(in))
         get_fh(in, &req->call->out_fh);
     get_call_attr(in, req->call);
+    get_dir_wcc(in, req->call);
     if (req->call->out_fh.len > 0)
         return 0;
     req->step = NFS_V3_FIND;
@@ -185,6 +197,8 @@ static int get_results(struct req *req, struct xdr_in *in) {
         return 0;
     case NFS_REMOVE:
     case NFS_RMDIR:
+        get_dir_wcc(in, call);
+        return 0;
     case NFS_RENAME:
     case NFS_READ: // nfs_v3_decode_read
     case NFS_OP_COUNT:

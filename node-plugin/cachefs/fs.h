@@ -25,6 +25,7 @@
 #include "node-plugin/cachefs/creds.h"
 #include "node-plugin/cachefs/handles.h"
 #include "node-plugin/cachefs/nodes.h"
+#include "node-plugin/cachefs/parents.h"
 #include "node-plugin/cachefs/writeback.h"
 
 #define FS_TIMEOUT_S 1.0                // attributes and names, in the kernel
@@ -64,6 +65,7 @@ struct op {
     uint64_t number;
     pid_t pid;
     unsigned refs;
+    unsigned submits; // threads inside nfs_submit: until they are out, the call cannot be cancelled
     enum op_state state;
     bool interrupted, watched;
     void (*step)(struct op *op); // runs when the call or the wait is over; op->result tells how it went
@@ -78,6 +80,8 @@ struct op {
     struct file *file;
     struct dir *dir;
     uint64_t id, id2, moment;
+    uint64_t changes; // nodes_moment when a call that changes something was made
+    int64_t asked_ns;
     struct nfs_fh fh, fh2, target;
     struct fuse_file_info fi;
     struct nfs_setattr set;
@@ -99,6 +103,7 @@ struct fs {
     struct nodes *nodes;
     struct handles files, dirs;
     struct creds creds;
+    struct parents parents;
     struct bufs bufs;
     struct wb_mount wb;
     bool read_only;
@@ -110,9 +115,9 @@ struct fs {
     size_t op_count;
     uint64_t next_op;
     struct inode *inodes[FS_INODE_BUCKETS];
-    size_t open_count;   // inodes with opens > 0
-    size_t linger_count; // inodes without use
-    size_t silly_count;
+    size_t open_count;         // inodes with opens > 0
+    size_t linger_count;       // inodes without use
+    atomic_size_t silly_count; // changed under the lock
     uint32_t silly_next;
     unsigned reads; // in flight
     struct op *read_head, *read_tail, *silly_head;

@@ -244,11 +244,12 @@ uint64_t nodes_moment(struct nodes *n) {
     return n->area->changes;
 }
 
-void nodes_changed(struct nodes *n, uint64_t id) {
+uint64_t nodes_changed(struct nodes *n, uint64_t id) {
     LOCK_SCOPE(&n->lock);
     struct node *node = live_node(n, id);
     if (node)
         node->changed = ++n->area->changes;
+    return n->area->changes;
 }
 
 bool nodes_changed_since(struct nodes *n, const struct nfs_fh *fh, uint64_t moment) {

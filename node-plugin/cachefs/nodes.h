@@ -53,5 +53,5 @@ bool node_stamp_eq(const struct node_stamp *a, const struct node_stamp *b); // b
 
 // Changes made through this mount: what the server said before one must not be shown after it.
 uint64_t nodes_moment(struct nodes *nodes);
-void nodes_changed(struct nodes *nodes, uint64_t id); // its attributes, or for a directory its names
+uint64_t nodes_changed(struct nodes *nodes, uint64_t id); // its attributes, or its names; the change's number
 bool nodes_changed_since(struct nodes *nodes, const struct nfs_fh *fh, uint64_t moment);

@@ -120,17 +120,38 @@ void op_call(struct op *op, void (*step)(struct op *op)) {
     op->call.done = call_done;
     op->call.arg = op;
     op->moment = wb_moment(&op->fs->wb);
+    if (nfs_op_changes(op->call.op)) {
+        op->changes = nodes_moment(op->fs->nodes);
+        op->asked_ns = clock_monotonic(op->fs->clock);
+    }
     {
         LOCK_SCOPE(&op->fs->lock);
         interrupted = op->interrupted;
         op->state = interrupted ? OP_RUNNING : OP_CALLING;
+        if (!interrupted) {
+            op->submits++;
+            op->refs++;
+        }
     }
     if (interrupted) {
         op->result = -EINTR;
         step(op);
-    } else {
-        nfs_submit(op->fs->share, &op->call);
+        return;
     }
+    nfs_submit(op->fs->share, &op->call);
+    {
+        LOCK_SCOPE(&op->fs->lock);
+        op->submits--;
+    }
+    op_unref(op);
+}
+
+void op_changed_parent(struct op *op) {
+    // Another change that was answered meanwhile: nobody knows which of the two the attributes show.
+    bool alone = !nodes_changed_since(op->fs->nodes, &op->fh, op->changes);
+    uint64_t change = nodes_changed(op->fs->nodes, op->id);
+    if (alone && op->call.has_dir_attr)
+        parents_put(&op->fs->parents, op->id, change, op->asked_ns, &op->call.dir_attr);
 }
 
 // ---- waits

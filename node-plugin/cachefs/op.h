@@ -24,6 +24,9 @@ void op_begin_wait(struct op *op, void (*step)(struct op *op));
 void op_wait_run(struct wb_wait *wait, int result); // wb_wait.run of op->wait
 void op_resume(struct op *op, int result);          // ends OP_WAITING; does nothing when an interrupt already did
 
+// The change that op->call asked of directory op->id is done.
+void op_changed_parent(struct op *op);
+
 void op_end(struct op *op);                     // without a reply
 void op_reply_error(struct op *op, int result); // 0 or -errno
 void op_reply_data(struct op *op, const void *data, size_t size);

@@ -6,6 +6,23 @@
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/ops.h"
 
+// A directory in which a name was just made or removed: the kernel asks before it goes on, and the reply told it.
+static bool reply_known(struct op *op) {
+    struct parent known;
+    struct stat st;
+    if (!parents_take(&op->fs->parents, op->id, &known))
+        return false;
+    int64_t left = known.told_ns + (int64_t)(FS_TIMEOUT_S * NS_PER_S) - clock_monotonic(op->fs->clock);
+    if (left <= 0 || nodes_changed_since(op->fs->nodes, &op->fh, known.change))
+        return false;
+    attr_to_stat(&known.attr, &st);
+    struct node_stamp told = attr_stamp(&known.attr);
+    nodes_tell(op->fs->nodes, op->id, &told);
+    (void)fuse_reply_attr(op->req, &st, (double)left / NS_PER_S);
+    op_end(op);
+    return true;
+}
+
 static void reply_attr(struct op *op) {
     struct nfs_attr attr = op->call.attr;
     struct stat st;
@@ -38,7 +55,7 @@ static void getattr_drained(struct op *op) {
 void ops_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
     (void)fi;
     struct op *op = op_for(req, id);
-    if (!op)
+    if (!op || reply_known(op))
         return;
     op->inode = inode_find(op->fs, id);
     op_wait_range(op, 0, 0, getattr_drained);

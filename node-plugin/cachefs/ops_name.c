@@ -31,7 +31,7 @@ static void entry_answered(struct op *op) {
     }
     op->target = op->call.out_fh;
     if (nfs_op_changes(op->call.op))
-        nodes_changed(op->fs->nodes, op->id);
+        op_changed_parent(op);
     if (op->call.has_attr) {
         got_attr(op);
         return;

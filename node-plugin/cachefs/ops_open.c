@@ -196,7 +196,7 @@ static void created(struct op *op) {
         op_reply_error(op, op->result);
         return;
     }
-    nodes_changed(op->fs->nodes, op->id);
+    op_changed_parent(op);
     op->target = op->call.out_fh;
     if (op->call.has_attr) {
         opened(op);

@@ -7,7 +7,7 @@
 #include "node-plugin/cachefs/ops.h"
 
 static void changed(struct op *op) {
-    nodes_changed(op->fs->nodes, op->id);
+    op_changed_parent(op);
     if (op->id2)
         nodes_changed(op->fs->nodes, op->id2);
     if (op->target.len) {

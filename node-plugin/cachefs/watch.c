@@ -47,19 +47,22 @@ static struct op *next_watched(struct fs *fs, uint64_t below) {
     return NULL;
 }
 
-static void give_up(struct op *op) {
+// False: it is just being submitted; to be tried again later.
+static bool give_up(struct op *op) {
     enum op_state state;
     {
         LOCK_SCOPE(&op->fs->lock);
         op->interrupted = true;
         state = op->state;
+        if (op->submits)
+            return false;
     }
     if (state == OP_CALLING) {
         nfs_cancel(op->fs->share, &op->call);
         {
             LOCK_SCOPE(&op->fs->lock);
             if (op->state != OP_CALLING)
-                return; // its `done` came
+                return true; // its `done` came
             op->state = OP_RUNNING;
         }
         op->result = -EINTR;
@@ -67,6 +70,7 @@ static void give_up(struct op *op) {
     } else if (state == OP_WAITING && op_leave_queues(op)) {
         op_resume(op, -EINTR);
     }
+    return true;
 }
 
 static bool look_at_watched(struct fs *fs) {
@@ -75,9 +79,7 @@ static bool look_at_watched(struct fs *fs) {
     struct op *op;
     while ((op = next_watched(fs, below))) {
         below = op->number;
-        if (creds_is_dying(&fs->creds, op->pid))
-            give_up(op);
-        else
+        if (!creds_is_dying(&fs->creds, op->pid) || !give_up(op))
             left = true;
         op_release(op);
     }
