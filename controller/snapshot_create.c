@@ -156,11 +156,14 @@ static int start(struct snapshots *snapshots, struct share *share, const struct 
 // The volume was removed before the copy could begin: the record of the snapshot that cannot be goes, too.
 static void give_up(struct share *share, const struct record *record, int64_t deadline_ns) {
     struct lock *lock cleanup(lock_freep) = NULL;
+    struct record *now cleanup(record_freep) = NULL;
     char name[HASH_ID_LEN + 3];
     struct err why = ERR_NONE;
     copy_name(record->key, name);
     int r = lock_wait(share, name, deadline_ns, &lock, &why);
     if (r == 0)
+        r = store_get(share, SHARED_SNAPSHOT, record->key, deadline_ns, &now, &why);
+    if (r == 0 && now->state == RECORD_COPYING) // not made ready by another controller meanwhile
         r = store_remove(share, SHARED_SNAPSHOT, record->key, deadline_ns, &why);
     if (r < 0)
         log_warning("record of an impossible snapshot left", LOG_S("snapshot", record->name),

@@ -221,13 +221,21 @@ int volume_copy_start(struct volumes *volumes, struct share *share, const struct
     return order.arg ? work->ops->copy_start(work->self, &order, err) : err_set(err, -ENOMEM, "out of memory");
 }
 
-// The source was removed before the copy began: the volume that was to be goes, too.
+// The source was removed before the copy began: the volume that was to be goes, too. Unless another controller has
+// made it ready meanwhile, after which the source may go at any time.
 static int give_up(struct share *share, const struct record *record, int64_t deadline_ns, struct err *err) {
     struct lock *lock cleanup(lock_freep) = NULL;
+    struct record *now cleanup(record_freep) = NULL;
     char name[HASH_ID_LEN + 3], trash[NFS_NAME_MAX + 1];
     struct err why = ERR_NONE;
     copy_name(record, name);
     int r = lock_wait(share, name, deadline_ns, &lock, &why);
+    if (r == 0)
+        r = store_get(share, SHARED_VOLUME, record->key, deadline_ns, &now, &why);
+    if (r == 0 && now->state != RECORD_COPYING)
+        return now->state == RECORD_READY
+                   ? 0
+                   : err_set(err, -EAGAIN, "volume '%.80s' is being deleted; try again", record->name);
     if (r == 0)
         r = volume_dir_trash(share, record, deadline_ns, trash, &why);
     if (r == 0)

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "controller/volume_private.h"
 #include "tests/fakes/controller_fixture.h"
 
 struct state {
@@ -402,6 +403,33 @@ static void clones_are_ready_when_whole(void **arg) {
     free(id);
 }
 
+// One controller still sees the volume being copied, while another one has completed it, the source was deleted and
+// the application emptied the volume. What is ready stays.
+static void a_ready_clone_outlives_its_source(void **arg) {
+    struct state *s = *arg;
+    struct err err = ERR_NONE;
+    struct volume_info info = {0};
+    struct record *record cleanup(record_freep) = NULL;
+    char key[HASH_ID_LEN + 1];
+    char *id = make(&s->f, "source");
+    hash_id("c", 1, key);
+    s->f.work.hold = true;
+    assert_int_equal(clone_of(&s->f, "c", id, &info, &err), -EAGAIN);
+    struct share *share cleanup(share_freep) = fixture_share(&s->f);
+    assert_int_equal(store_get(share, SHARED_VOLUME, key, s->f.ctx.deadline_ns, &record, &err), 0);
+    s->f.work.hold = false;
+    assert_int_equal(clone_of(&s->f, "c", id, &info, &err), 0);
+    volume_info_done(&info);
+    assert_int_equal(destroy(&s->f, id, &err), 0);
+    struct nfs_call drop = {.op = NFS_REMOVE, .name = "copied"};
+    assert_int_equal(share_walk(share, "c", s->f.ctx.deadline_ns, &drop.fh, NULL, &err), 0);
+    assert_int_equal(share_call(share, &drop, "empty it", &err), 0);
+    assert_int_equal(volume_copy_run(s->f.volumes, share, record, &s->f.ctx, &err), 0);
+    assert_true(fixture_exists(&s->f, "c"));
+    assert_int_equal(fixture_entries(&s->f, ".stowage/volumes"), 1);
+    free(id);
+}
+
 static bool left_at_once(void *arg) {
     ++*(int *)arg;
     return true;
@@ -491,6 +519,7 @@ int main(void) {
         T(expand_grows_only),
         T(modify_takes_what_can_change),
         T(clones_are_ready_when_whole),
+        T(a_ready_clone_outlives_its_source),
         T(nobody_waits_for_a_client_that_left),
         T(trouble_has_a_name_and_leaves_nothing),
         T(capacity_is_the_share_s),
