@@ -113,6 +113,8 @@ static void check_after_death(struct scene *scene, const struct deed *deed) {
     if (deed->result)
         assert_not_half(scene->store, deed->result, scene->whole);
     assert_whole(scene->store, "src", scene->whole);
+    if (snapshot_kit_entries(scene->store, ".stowage/snapshots") == 0) // no data that nobody can name any more
+        assert_int_equal(snapshot_kit_entries(scene->store, ".stowage/snapshot-data"), 0);
 }
 
 static void check_end(struct scene *scene, const struct deed *deed) {

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -144,6 +145,27 @@ static void a_volume_being_pinned_is_waited_for(void **state) {
     assert_int_equal(waiting.result, 0);
 }
 
+// Another controller copies: the volume is pinned until that ends.
+static void a_volume_stays_while_it_is_copied(void **state) {
+    struct scene *s = *state;
+    struct share *share cleanup(share_freep) = fixture_share(&s->kit.base);
+    struct lock *lock cleanup(lock_freep) = NULL;
+    struct err err = ERR_NONE;
+    const struct call_context *ctx = &s->kit.base.ctx;
+    char key[HASH_ID_LEN + 1], name[HASH_ID_LEN + 8];
+    bool ready = true;
+    hash_id("s", 1, key);
+    (void)snprintf(name, sizeof name, "copy-s-%s", key);
+    assert_int_equal(lock_take(share, name, ctx->deadline_ns, &lock, &err), 0);
+    assert_int_equal(snapshot_kit_snapshot(&s->kit, "s", s->a, NULL, &ready, &err), 0);
+    assert_false(ready);
+    assert_int_equal(volume_ops.destroy(s->kit.base.volumes, ctx, s->a, &err), -EBUSY);
+    lock = lock_free(lock);
+    while (!ready)
+        assert_int_equal(snapshot_kit_snapshot(&s->kit, "s", s->a, NULL, &ready, &err), 0);
+    assert_int_equal(volume_ops.destroy(s->kit.base.volumes, ctx, s->a, &err), 0);
+}
+
 static void group_holds_one_of_each(void **state) {
     struct scene *s = *state;
     struct err err = ERR_NONE;
@@ -180,6 +202,7 @@ int main(void) {
                                        T(lists_by_source),
                                        T(a_share_of_two_names_is_listed_once),
                                        T(a_volume_being_pinned_is_waited_for),
+                                       T(a_volume_stays_while_it_is_copied),
                                        T(group_holds_one_of_each)};
     log_init("test", LOG_LEVEL_ERROR + 1, LOG_FORMAT_AUTO);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -386,6 +386,9 @@ static void clones_are_ready_when_whole(void **arg) {
     assert_int_equal(clone_of(&s->f, "c", "v-aaaaaaaaaaaaaaaaaaaaaaaaaa@10.0.0.5/data", &info, &err), -ENOENT);
     assert_int_equal(clone_of(&s->f, "c", "garbage", &info, &err), -ENOENT);
     assert_false(fixture_exists(&s->f, "c"));
+    fixture_make_file(&s->f, "filled/file"); // it must not mix with the copy
+    assert_int_equal(clone_of(&s->f, "filled", id, &info, &err), -EEXIST);
+    assert_true(fixture_exists(&s->f, "filled/file"));
     s->f.work.hold = true;
     assert_int_equal(clone_of(&s->f, "c", id, &info, &err), -EAGAIN);
     assert_non_null(strstr(err.msg, "43 %"));
