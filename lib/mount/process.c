@@ -127,10 +127,15 @@ int process_open(const struct process_id *id) {
     struct process_id now;
     char state = 0;
     uint64_t start = 0;
-    if (process_identify(id->pid, &now) < 0 || read_stat(id->pid, &state, &start) < 0 || state == 'Z' || state == 'X')
+    if (process_identify(id->pid, &now) < 0 || read_stat(id->pid, &state, &start) < 0)
         return -ESRCH;
     if (now.start != id->start || !str_eq(now.boot, id->boot))
         return -ESRCH;
+    if (state == 'Z' || state == 'X') {
+        siginfo_t info;
+        (void)waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG); // nobody else may ever wait for it
+        return -ESRCH;
+    }
     return take_fd(&fd);
 }
 

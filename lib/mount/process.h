@@ -27,7 +27,8 @@ struct process_id {
 int process_spawn(const char *program, const char *const *args, int pass_fd, pid_t *ret, struct err *err) must_check;
 
 int process_identify(pid_t pid, struct process_id *ret) must_check; // -ESRCH when it is gone
-// A pidfd of exactly this process; -ESRCH when it is gone, or is a zombie, or the pid is another's.
+// A pidfd of exactly this process; -ESRCH when it is gone, or is a zombie (reaped when it is our child), or the pid is
+// another's.
 int process_open(const struct process_id *id) must_check;
 // Waits for the end of the process until the deadline. 0, or -ETIMEDOUT. Reaps it when it is our child.
 int process_wait(int pidfd, int64_t deadline_ns) must_check;

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting a daemon that does not do what it should: the answer tells, and no process is left, not even a zombie.
+#include "tests/support/cm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "lib/base/clock.h"
+#include "lib/mount/process.h"
+#include "node-plugin/daemon.h"
+
+static char program[] = "/tmp/stowage-daemon.XXXXXX";
+
+static int64_t in_ms(int64_t ms) {
+    return clock_monotonic(&clock_system) + ms * NS_PER_MS;
+}
+
+static int start(const char *script, int64_t deadline_ns, struct process_id *ret, struct err *err) {
+    FILE *file = fopen(program, "w");
+    assert_non_null(file);
+    (void)fprintf(file, "#!/bin/sh\n%s\n", script);
+    (void)fclose(file);
+    assert_int_equal(chmod(program, 0700), 0);
+    struct mounter_options options = {.cachefs = program};
+    struct volume_source source = {.server = (char[]){"s"}, .share = (char[]){"/e"}, .name = (char[]){"s:/e"}};
+    struct mount_options flags = {0};
+    struct mount_request request = {MOUNT_MODE_FUSE, &source, &flags, "/nowhere"};
+    return daemon_start(&options, &request, deadline_ns, ret, err);
+}
+
+static void assert_no_child(void) {
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+static void a_daemon_that_does_not_get_ready_is_told_and_gone(void **state) {
+    (void)state;
+    static const struct {
+        const char *script;
+        int64_t limit_ms;
+        int result;
+        const char *says;
+    } bad[] = {
+        {"exit 3", 20000, -EIO, "ended before"},
+        {"echo 'error 2 no such export' >&3", 20000, -ENOENT, "no such export"},
+        {"echo 'error 2 no such export' >&3; exec sleep 600", 20000, -ENOENT, "no such export"},
+        {"echo 'error x' >&3", 20000, -EIO, "error x"},
+        {"echo garbage >&3; exec sleep 600", 20000, -EIO, "garbage"},
+        {"head -c 100000 /dev/zero >&3; exec sleep 600", 20000, -EIO, "s:/e"},
+        {"printf rea >&3; exec sleep 600", 100, -ETIMEDOUT, "not ready in time"},
+        {"trap '' TERM; while :; do sleep 600; done", 100, -ETIMEDOUT, "not ready in time"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        for (int round = 0; round < 3; round++) { // it may be a zombie already or still be ending
+            struct process_id daemon = {0};
+            struct err err = ERR_NONE;
+            assert_int_equal(start(bad[i].script, in_ms(bad[i].limit_ms), &daemon, &err), bad[i].result);
+            assert_non_null(strstr(err.msg, bad[i].says));
+            assert_no_child();
+        }
+}
+
+static void a_daemon_that_dies_after_it_was_ready_is_collected(void **state) {
+    (void)state;
+    struct process_id daemon = {0};
+    assert_int_equal(start("echo ready >&3", in_ms(20000), &daemon, NULL), 0);
+    siginfo_t info; // it is dead, and nobody has waited for it
+    assert_int_equal(waitid(P_PID, (id_t)daemon.pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(process_open(&daemon), -ESRCH);
+    assert_no_child();
+    assert_int_equal(daemon_stop(&daemon, in_ms(0), NULL), 0);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    int fd = mkstemp(program);
+    return fd < 0 ? -1 : close(fd);
+}
+static int tear_down(void **state) {
+    (void)state;
+    return unlink(program);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_daemon_that_does_not_get_ready_is_told_and_gone),
+        cmocka_unit_test(a_daemon_that_dies_after_it_was_ready_is_collected),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
