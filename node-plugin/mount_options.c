@@ -136,12 +136,22 @@ static int apply(const char *option, struct mount_options *out, struct err *err)
                    option);
 }
 
-// The kernel's client judges its own options; only what counts for us is looked at.
-static void look(const char *option, struct mount_options *out) {
+// The kernel's client judges its own options. Refused is what would mount something else than the volume (addr, bind) or
+// make libmount do more than mount (X-mount.mkdir).
+static int look(const char *option, struct mount_options *out, struct err *err) {
+    static const char *const refused[] = {"addr",    "mountaddr", "bind",   "rbind",   "move",
+                                          "remount", "loop",      "helper", "uhelper", "offset"};
+    size_t len = strcspn(option, "=");
+    bool bad = str_starts(option, "X-mount.");
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+        bad = bad || (strlen(refused[i]) == len && strncmp(option, refused[i], len) == 0);
+    if (bad)
+        return err_set(err, -EINVAL, "mount option '%s' cannot be given for a volume; remove it", option);
     if (str_eq(option, "ro"))
         out->read_only = true;
     else if (str_eq(option, "rw"))
         out->read_only = false;
+    return 0;
 }
 
 static int check_characters(const char *flag, struct err *err) {
@@ -170,7 +180,7 @@ static int take_flag(const char *flag, enum mount_mode mode, struct str *all, st
         if (mode == MOUNT_MODE_FUSE)
             r = apply(option, out, err);
         else
-            look(option, out);
+            r = look(option, out, err);
     }
     return r;
 }

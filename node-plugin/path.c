@@ -109,6 +109,11 @@ int path_make_directory(const char *path, bool *ret_created, struct err *err) {
         *ret_created = true;
     else if (errno != EEXIST)
         return err_set(err, -errno, "mkdir %s: %s", path, err_name(errno));
+    struct stat st;
+    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+        return err_set(err, -errno, "%s: %s", path, err_name(errno));
+    if (!S_ISDIR(st.st_mode)) // mount(2) would follow a link to wherever it points
+        return err_set(err, -ENOTDIR, "%s is no directory but a file or a link; remove it", path);
     return 0;
 }
 

@@ -36,6 +36,8 @@ static void unrecord(void *arg) {
 static int make_directory(void *arg, struct err *err) {
     struct stage_work *work = arg;
     bool created = false;
+    if (work->adopt) // a mount point is there: it is not to be asked anything
+        return 0;
     return path_make_directory(work->staged->staging_path, &created, err);
 }
 

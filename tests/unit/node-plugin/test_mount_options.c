@@ -45,6 +45,20 @@ static void the_kernel_gets_everything_as_it_was_given(void **state) {
     assert_int_equal(parse("a b", MOUNT_MODE_KERNEL, &other, NULL), -EINVAL);
 }
 
+static void the_kernel_is_not_told_to_mount_something_else(void **state) {
+    (void)state;
+    static const char *const bad[] = {"addr=10.0.0.9", "mountaddr=10.0.0.9", "hard,bind", "remount",
+                                      "X-mount.mkdir=0777"};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct mount_options options cleanup(mount_options_done) = {0};
+        struct err err = ERR_NONE;
+        assert_int_equal(parse(bad[i], MOUNT_MODE_KERNEL, &options, &err), -EINVAL);
+        assert_non_null(strstr(err.msg, "remove it"));
+    }
+    struct mount_options good cleanup(mount_options_done) = {0};
+    assert_int_equal(parse("clientaddr=10.0.0.9,x-systemd.automount", MOUNT_MODE_KERNEL, &good, NULL), 0);
+}
+
 static void the_last_of_ro_and_rw_counts(void **state) {
     (void)state;
     struct mount_options options cleanup(mount_options_done) = {0};
@@ -70,6 +84,7 @@ int main(void) {
         cmocka_unit_test(fuse_translates_what_it_knows),
         cmocka_unit_test(fuse_refuses_what_it_cannot_honour),
         cmocka_unit_test(the_kernel_gets_everything_as_it_was_given),
+        cmocka_unit_test(the_kernel_is_not_told_to_mount_something_else),
         cmocka_unit_test(the_last_of_ro_and_rw_counts),
         cmocka_unit_test(too_much_is_refused),
     };

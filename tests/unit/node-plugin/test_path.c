@@ -100,12 +100,29 @@ static void makes_and_removes_directories(void **state) {
     assert_int_equal(path_remove_directory("/does/not/exist", NULL), 0);
 }
 
+static void what_is_no_directory_is_not_mounted_on(void **state) {
+    (void)state;
+    char path[128];
+    bool created = false;
+    struct err err = ERR_NONE;
+    (void)snprintf(path, sizeof path, "%s/link", directory);
+    assert_int_equal(symlink("/", path), 0); // mount(2) would follow it
+    assert_int_equal(path_make_directory(path, &created, &err), -ENOTDIR);
+    assert_non_null(strstr(err.msg, path));
+    (void)snprintf(path, sizeof path, "%s/file", directory);
+    assert_int_equal(mknod(path, S_IFREG | 0600, 0), 0);
+    assert_int_equal(path_make_directory(path, &created, NULL), -ENOTDIR);
+    assert_false(created);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(follows_the_links_of_the_parent_only, set_up, tear_down),
         cmocka_unit_test(refuses_what_is_no_path),
         cmocka_unit_test_setup_teardown(refuses_the_inside_of_a_mount_that_may_hang, set_up, tear_down),
         cmocka_unit_test_setup_teardown(makes_and_removes_directories, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_no_directory_is_not_mounted_on, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

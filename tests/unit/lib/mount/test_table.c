@@ -41,6 +41,17 @@ static void reads_every_member(void **state) {
     assert_null(mount_table_find(table, "/data/sub"));
 }
 
+static void paths_with_odd_characters_are_read(void **state) {
+    (void)state;
+    struct mount_table *table cleanup(mount_table_freep) = NULL;
+    assert_int_equal(load("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+                          "2 1 0:9 / /a\\011b\\012c\\040d\\134e rw - nfs4 s:/with\\040space rw\n",
+                          &table),
+                     0);
+    assert_non_null(mount_table_find(table, "/a\tb\nc d\\e"));
+    assert_string_equal(mount_table_find(table, "/a\tb\nc d\\e")->source, "s:/with space");
+}
+
 static void finds_the_topmost_of_stacked_mounts(void **state) {
     (void)state;
     struct mount_table *table cleanup(mount_table_freep) = NULL;
@@ -110,6 +121,7 @@ static void reads_the_own_table(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_every_member),
+        cmocka_unit_test(paths_with_odd_characters_are_read),
         cmocka_unit_test(finds_the_topmost_of_stacked_mounts),
         cmocka_unit_test(tells_read_only_of_the_mount_not_of_the_file_system),
         cmocka_unit_test(finds_what_lies_above),
