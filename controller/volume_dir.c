@@ -157,7 +157,7 @@ static int move(struct share *share, const struct nfs_fh *from, const char *name
 }
 
 // nfs-ganesha (4.3) sleeps for a second in a RENAME between two directories when the second one is in use at that moment:
-// of many deletes at once about one in seventy takes that long. Its answer is right; sending it again would not help.
+// of many deletes at once about one in seventy takes that long. Its answer is right, so it is waited for.
 int volume_dir_trash(struct share *share, const struct record *record, int64_t deadline_ns,
                      char ret_name[static NFS_NAME_MAX + 1], struct err *err) {
     struct nfs_fh parent;
