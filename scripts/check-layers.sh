@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves the layer law of ARCHITECTURE.md from the #include lines alone:
 #   - lib/base uses nothing of ours; another lib/* uses lib/base and itself; csi uses lib/* and proto; a process (controller,
-#     node-plugin, cli) uses csi, lib/* and itself; no folder uses a sibling; product code never uses tests/
+#     node-plugin, sidecar, cli) uses csi, lib/* and itself; no folder uses a sibling; product code never uses tests/
 #   - the header of a third-party library is included in exactly one folder (tests and bench apart)
 #   - every include of ours is written from the root of the repository and exists
 #   - every program's main.c has its folder to itself: no other folder includes a header of a process
@@ -33,6 +33,7 @@ layer_of() {
         layer=lib/${layer%%/*}
         ;;
     node-plugin/cachefs/*) layer=node-plugin/cachefs ;;
+    sidecar/engine/*) layer=sidecar/engine ;;
     */*) layer=${1%%/*} ;;
     *) layer=. ;;
     esac
@@ -50,6 +51,7 @@ may_use() {
     "csi "*) return 1 ;;
     "node-plugin node-plugin/cachefs") return 1 ;; # another process
     "controller lib/"* | "node-plugin lib/"* | "node-plugin/cachefs lib/"* | "cli lib/"*) return 0 ;;
+    "sidecar lib/"* | "sidecar sidecar/engine" | "sidecar/engine lib/"*) return 0 ;;
     "controller csi" | "node-plugin csi" | "cli csi") return 0 ;;
     "cli proto" | "bench lib/"* | "bench proto" | "bench csi") return 0 ;;
     "tests "*) return 0 ;;
