@@ -58,21 +58,6 @@ void node_forget(struct node *node, const char *id) {
     node_count_mounts(node);
 }
 
-bool node_path_taken(struct node *node, const char *path, const char *id, char ret[CSI_ID_MAX + 1]) {
-    LOCK_SCOPE(&node->lock);
-    const struct strmap_slot *slot = NULL;
-    for (size_t i = 0; (slot = strmap_next(&node->volumes, &i));) {
-        const struct staged *staged = slot->value;
-        if (str_eq(staged->id, id))
-            continue;
-        if (str_eq(staged->staging_path, path) || staged_find_target(staged, path)) {
-            (void)snprintf(ret, CSI_ID_MAX + 1, "%s", staged->id);
-            return true;
-        }
-    }
-    return false;
-}
-
 // Runs on the watch's thread.
 static void daemon_ended(const char *volume, const struct process_id *process, void *arg) {
     struct node *node = arg;
@@ -134,6 +119,7 @@ struct node *node_free(struct node *node) {
     for (size_t i = 0; (slot = strmap_next(&node->volumes, &i));)
         (void)staged_free(slot->value);
     strmap_done(&node->volumes);
+    strmap_done(&node->claims);
     node->store = node_store_free(node->store);
     (void)pthread_mutex_destroy(&node->lock);
     free(node);

@@ -37,6 +37,7 @@ struct node {
     struct daemon_watch *watch;
     pthread_mutex_t lock;
     struct strmap volumes; // id → struct staged *
+    struct strmap claims;  // path → id of the volume whose call works on it (borrowed from the call)
 };
 
 extern const struct node_ops node_ops; // self: struct node
@@ -54,9 +55,22 @@ struct staged *node_find(struct node *node, const char *id);                    
 int node_insert(struct node *node, struct staged *staged, struct err *err) must_check; // takes it on success
 void node_forget(struct node *node, const char *id);                                   // out of the map, and freed
 void node_count_mounts(struct node *node);
-// The other volume that is staged or published at this path: its id in `ret` (cut), or false.
-bool node_path_taken(struct node *node, const char *path, const char *id, char ret[CSI_ID_MAX + 1]);
 int node_watch(struct node *node, const struct staged *staged, struct err *err) must_check;
+
+// claims.c: of one path, one call at a time, whatever volume it is about. Every call claims its path before it looks
+// whose it is, and keeps it until what it did stands in the map: so two volumes never get the same one.
+struct path_claim {
+    struct node *node;
+    char *path;
+};
+// -EAGAIN naming both volumes. `path` is resolved; `id` lives as long as the claim. What *table told may have changed
+// before the claim was had: it is read again.
+int node_claim(struct node *node, const char *path, const char *id, struct mount_table **table, struct path_claim *ret,
+               struct err *err) must_check;
+void path_claim_done(struct path_claim *claim);
+// The other volume that is staged or published at this path: its id in `ret`, or false.
+bool node_path_taken(struct node *node, const char *path, const char *id, char ret[CSI_ID_MAX + 1]);
+int node_refuse_taken(struct node *node, const char *path, const char *id, struct err *err) must_check; // -EEXIST
 
 // stage.c
 int node_stage(void *self, const struct call_context *ctx, const struct node_stage_request *request, struct err *err);

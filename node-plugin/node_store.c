@@ -17,13 +17,14 @@
 
 #define RECORD_MAX (1024 * 1024) // bytes
 #define SUFFIX ".json"
+#define UNFINISHED ".new"
 #define NAME_SIZE (HASH_ID_LEN + sizeof ".json.damaged")
 
 struct node_store {
     char *directory;
     int fd, lock_fd;
     pthread_mutex_t lock;  // of `refused`
-    struct strmap refused; // file names of records that a newer version wrote
+    struct strmap refused; // file name of a record that is there but cannot be used → the remedy, as static text
 };
 
 struct node_store *node_store_free(struct node_store *store) {
@@ -106,14 +107,9 @@ static int read_text(int dir_fd, const char *name, char **ret, size_t *ret_len) 
     return 0;
 }
 
-static int load_one(struct node_store *store, const char *name, struct staged **ret, struct err *err) {
-    char *text cleanup_free = NULL;
-    size_t len = 0;
-    int r = read_text(store->fd, name, &text, &len);
-    if (r < 0)
-        return err_set(err, r, "%s", err_name(r));
+static int parse(const char *name, const char *text, size_t len, struct staged **ret, struct err *err) {
     struct json *json cleanup(json_freep) = NULL;
-    r = json_parse(text, len, RECORD_MAX, &json, err);
+    int r = json_parse(text, len, RECORD_MAX, &json, err);
     struct staged *staged cleanup(staged_freep) = NULL;
     if (r == 0)
         r = staged_decode(json, &staged, err);
@@ -127,13 +123,14 @@ static int load_one(struct node_store *store, const char *name, struct staged **
     return 0;
 }
 
-static int set_aside(struct node_store *store, const char *name, int code, const struct err *err) {
-    if (code == -EPROTONOSUPPORT) {
-        log_error("state file is left alone", LOG_S("file", name), LOG_S("reason", err->msg),
-                  LOG_S("remedy", "upgrade stowage-node"));
-        LOCK_SCOPE(&store->lock);
-        return strmap_put(&store->refused, name, store);
-    }
+static int refuse(struct node_store *store, const char *name, const char *why, const char *reason) {
+    log_error("state file is left alone; nothing is changed about its volume", LOG_S("file", name),
+              LOG_S("reason", reason), LOG_S("remedy", why));
+    LOCK_SCOPE(&store->lock);
+    return strmap_put(&store->refused, name, (void *)(uintptr_t)why);
+}
+
+static int set_aside(struct node_store *store, const char *name, const struct err *err) {
     char aside[NAME_SIZE];
     (void)snprintf(aside, sizeof aside, "%s.damaged", name);
     int r = renameat(store->fd, name, store->fd, aside) < 0 ? -errno : 0;
@@ -150,17 +147,39 @@ static bool is_record_name(const char *name) {
     return hash_is_id(key);
 }
 
-static int load_entry(struct node_store *store, const char *name, int (*take)(struct staged *, void *), void *arg,
-                      struct err *err) {
+static int load_one(struct node_store *store, const char *name, int (*take)(struct staged *, void *), void *arg) {
+    char *text cleanup_free = NULL;
+    size_t len = 0;
     struct staged *staged = NULL;
     struct err why = ERR_NONE;
-    int r = load_one(store, name, &staged, &why);
-    if (r == -ENOMEM)
-        return err_set(err, r, "out of memory");
-    if (r < 0)
-        r = set_aside(store, name, r, &why);
-    else
-        r = take(staged, arg);
+    int r = read_text(store->fd, name, &text, &len);
+    if (r < 0 && r != -EBADMSG && r != -ENOMEM) // nothing is wrong with the record, as far as anybody knows
+        return refuse(store, name, "repair the disk of --state-dir and restart stowage-node", err_name(r));
+    if (r == 0)
+        r = parse(name, text, len, &staged, &why);
+    if (r == 0)
+        return take(staged, arg);
+    if (r == -EPROTONOSUPPORT)
+        return refuse(store, name, "upgrade stowage-node, or move the file away", why.msg);
+    return r == -ENOMEM ? r : set_aside(store, name, &why);
+}
+
+// What a process that was killed while it wrote has left. It never took effect, so nothing that was promised is in it.
+static int sweep_unfinished(struct node_store *store, const char *name) {
+    size_t len = strlen(name), suffix = strlen(UNFINISHED);
+    char record[NAME_SIZE];
+    if (name[0] != '.' || len < suffix + 1 || len - suffix - 1 >= sizeof record ||
+        !str_eq(name + len - suffix, UNFINISHED))
+        return 0;
+    (void)snprintf(record, sizeof record, "%.*s", (int)(len - suffix - 1), name + 1);
+    if (!is_record_name(record))
+        return 0;
+    return unlinkat(store->fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int load_entry(struct node_store *store, const char *name, int (*take)(struct staged *, void *), void *arg,
+                      struct err *err) {
+    int r = is_record_name(name) ? load_one(store, name, take, arg) : sweep_unfinished(store, name);
     return r < 0 ? err_set(err, r, "state file %s/%s: %s", store->directory, name, err_name(r)) : 0;
 }
 
@@ -176,20 +195,25 @@ int node_store_load(struct node_store *store, int (*take)(struct staged *staged,
     }
     int r = 0;
     struct dirent *entry = NULL;
-    while (r == 0 && (entry = readdir(dir)))
-        if (is_record_name(entry->d_name))
-            r = load_entry(store, entry->d_name, take, arg, err);
+    while (r == 0 && (errno = 0, entry = readdir(dir)))
+        r = load_entry(store, entry->d_name, take, arg, err);
+    if (r == 0 && errno != 0)
+        r = err_set(err, -errno, "state directory %s: %s", store->directory, err_name(errno));
     (void)closedir(dir);
     return r;
 }
 
 static int check_refused(struct node_store *store, const char *name, const char *id, struct err *err) {
     LOCK_SCOPE(&store->lock);
-    if (!strmap_get(&store->refused, name))
-        return 0;
-    return err_set(err, -EBUSY,
-                   "volume '%.128s' was staged by a newer stowage-node; upgrade this one, or move %.60s away", id,
-                   name);
+    const char *remedy = strmap_get(&store->refused, name);
+    return remedy ? err_set(err, -EBUSY, "the state file %.60s of volume '%.60s' cannot be used; %s", name, id, remedy)
+                  : 0;
+}
+
+int node_store_check(struct node_store *store, const char *id, struct err *err) {
+    char name[NAME_SIZE];
+    file_name(id, name);
+    return check_refused(store, name, id, err);
 }
 
 static int write_all(int fd, const char *text, size_t len) {
@@ -205,7 +229,7 @@ static int write_all(int fd, const char *text, size_t len) {
 
 static int replace(struct node_store *store, const char *name, const char *text) {
     char temporary[NAME_SIZE + 8];
-    (void)snprintf(temporary, sizeof temporary, ".%s.new", name);
+    (void)snprintf(temporary, sizeof temporary, ".%s" UNFINISHED, name);
     int fd cleanup_close = openat(store->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     int r = fd < 0 ? -errno : write_all(fd, text, strlen(text));
     if (r == 0 && fsync(fd) < 0)

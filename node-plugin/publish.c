@@ -140,10 +140,9 @@ static bool flags_say_read_only(const struct volume_capability *capability) {
 }
 
 static int publish(struct publish_work *work, struct mount_table *table, struct err *err) {
-    char other[CSI_ID_MAX + 1];
-    if (node_path_taken(work->node, work->path, work->staged->id, other))
-        return err_set(err, -EEXIST, "%.100s belongs to the volume '%s'; unpublish that first", work->path, other);
-    int r = check_single_writer(work, table, err);
+    int r = node_refuse_taken(work->node, work->path, work->staged->id, err);
+    if (r == 0)
+        r = check_single_writer(work, table, err);
     bool done = false;
     if (r == 0)
         r = judge_target(work, table, &done, err);
@@ -182,6 +181,9 @@ int node_publish(void *self, const struct call_context *ctx, const struct node_p
         r = find_staged(node, request, table, &work.staged, err);
     if (r == 0)
         r = path_resolve(request->target_path, table, &path, err);
+    struct path_claim claim cleanup(path_claim_done) = {0};
+    if (r == 0)
+        r = node_claim(node, path, request->volume_id, &table, &claim, err);
     if (r == 0)
         r = repair_if_needed(&work, &table, err);
     if (r < 0)
@@ -211,7 +213,9 @@ static int unpublish(struct node *node, const char *id, const char *path, const 
         return 0; // this volume is not published there
     if (entry && !known && !node_is_ours(entry))
         return err_set(err, -EBUSY, "%.120s is a %s mount that stowage did not make; umount it", path, entry->fs_type);
-    int r = node_unmount(node, id, path, deadline_ns, err);
+    int r = staged ? 0 : node_store_check(node->store, id, err);
+    if (r == 0)
+        r = node_unmount(node, id, path, deadline_ns, err);
     if (r == 0)
         r = path_remove_directory(path, err);
     return r == 0 && staged ? forget_target(node, staged, path, err) : r;
@@ -228,5 +232,8 @@ int node_unpublish(void *self, const struct call_context *ctx, const char *id, c
     struct staged *staged = node_find(node, id);
     if (r == -ENOENT) // the pod's directory is gone, and with it every mount in it
         return staged ? forget_target(node, staged, target_path, err) : 0;
+    struct path_claim claim cleanup(path_claim_done) = {0};
+    if (r == 0)
+        r = node_claim(node, path, id, &table, &claim, err);
     return r < 0 ? r : unpublish(node, id, path, table, node_deadline(ctx), err);
 }

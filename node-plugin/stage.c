@@ -139,28 +139,54 @@ static int make_wish(struct node *node, const struct node_stage_request *request
     return r < 0 ? r : path_resolve(request->staging_path, table, &wish->path, err);
 }
 
+static const char *difference(const struct staged *staged, const struct wish *wish,
+                              const struct volume_capability *capability) {
+    if (!str_eq(staged->staging_path, wish->path))
+        return "another staging path";
+    if (!str_eq(staged->source, wish->source.name))
+        return "another server or directory";
+    if (!staged_flags_equal(staged, capability->mount_flags, capability->mount_flag_count))
+        return "other mount options";
+    return NULL;
+}
+
+static void set_leaving(struct node *node, struct staged *staged, bool leaving) {
+    LOCK_SCOPE(&node->lock);
+    staged->leaving = leaving;
+}
+
+// It was staged otherwise: refused as long as anything of it is mounted (CSI specification, NodeStageVolume,
+// ALREADY_EXISTS), else it is a record of before a reboot, which is forgotten with all that it names.
+static int forget_former(struct node *node, struct staged *staged, const char *how, const struct mount_table *table,
+                         struct err *err) {
+    if (mount_table_find(table, staged->staging_path))
+        return err_set(err, -EEXIST, "volume is staged already with %s (at %.120s); unstage it first", how,
+                       staged->staging_path);
+    for (size_t i = 0; i < staged->target_count; i++)
+        if (mount_table_find(table, staged->targets[i].path))
+            return err_set(err, -EEXIST,
+                           "volume was staged with %s and is still published at %.120s; unpublish it first", how,
+                           staged->targets[i].path);
+    set_leaving(node, staged, true);
+    // Without any mount of ours its daemon serves at most what was detached.
+    node_stop_daemon(node, staged, clock_monotonic(&clock_system) + NODE_PLAIN_NS);
+    int r = node_store_remove(node->store, staged->id, err);
+    if (r == 0)
+        node_forget(node, staged->id);
+    else
+        set_leaving(node, staged, false);
+    return r;
+}
+
 // The volume is in our records. *ret_done: nothing else is to be done.
 static int stage_again(struct node *node, struct staged *staged, const struct wish *wish,
                        const struct volume_capability *capability, const struct mount_table *table, bool *ret_done,
                        int64_t deadline_ns, struct err *err) {
-    const char *difference = NULL;
-    if (!str_eq(staged->staging_path, wish->path))
-        difference = "another staging path";
-    else if (!str_eq(staged->source, wish->source.name))
-        difference = "another server or directory";
-    else if (!staged_flags_equal(staged, capability->mount_flags, capability->mount_flag_count))
-        difference = "other mount options";
-    *ret_done = true;
-    if (!difference)
-        return node_healthy(node, staged, table) ? 0 : node_repair(node, staged, deadline_ns, err);
-    if (mount_table_find(table, staged->staging_path))
-        return err_set(err, -EEXIST, "volume is staged already with %s (at %.120s); unstage it first", difference,
-                       staged->staging_path);
-    *ret_done = false; // a record of before a reboot
-    int r = node_store_remove(node->store, staged->id, err);
-    if (r == 0)
-        node_forget(node, staged->id);
-    return r;
+    const char *how = difference(staged, wish, capability);
+    *ret_done = !how;
+    if (how)
+        return forget_former(node, staged, how, table, err);
+    return node_healthy(node, staged, table) ? 0 : node_repair(node, staged, deadline_ns, err);
 }
 
 // A mount at the staging path that no record tells of.
@@ -221,11 +247,13 @@ int node_stage(void *self, const struct call_context *ctx, const struct node_sta
     int r = node_table(node, &table, err);
     if (r == 0)
         r = make_wish(node, request, table, &wish, err);
+    struct path_claim claim cleanup(path_claim_done) = {0};
+    if (r == 0)
+        r = node_claim(node, wish.path, request->volume_id, &table, &claim, err);
+    if (r == 0)
+        r = node_refuse_taken(node, wish.path, request->volume_id, err);
     if (r < 0)
         return r;
-    char other[CSI_ID_MAX + 1];
-    if (node_path_taken(node, wish.path, request->volume_id, other))
-        return err_set(err, -EEXIST, "%.100s belongs to the volume '%s'; unstage that first", wish.path, other);
     struct staged *staged = node_find(node, request->volume_id);
     bool done = false;
     if (staged)
@@ -241,11 +269,6 @@ static int refuse_published(const struct staged *staged, const struct mount_tabl
             return err_set(err, -EBUSY, "volume is still published at %.160s; unpublish it first",
                            staged->targets[i].path);
     return 0;
-}
-
-static void set_leaving(struct node *node, struct staged *staged, bool leaving) {
-    LOCK_SCOPE(&node->lock);
-    staged->leaving = leaving;
 }
 
 static int unstage_known(struct node *node, struct staged *staged, const struct mount_table *table, int64_t deadline_ns,
@@ -273,8 +296,9 @@ static int unstage_unknown(struct node *node, const char *id, const char *path, 
                            int64_t deadline_ns, struct err *err) {
     char other[CSI_ID_MAX + 1];
     const struct mount_entry *entry = mount_table_find(table, path);
-    if (!entry || node_path_taken(node, path, id, other))
-        return 0;
+    int r = node_store_check(node->store, id, err);
+    if (r < 0 || !entry || node_path_taken(node, path, id, other))
+        return r;
     if (!node_is_ours(entry))
         return err_set(err, -EBUSY, "%.120s is a %s mount that stowage did not make; umount it", path, entry->fs_type);
     return node_unmount(node, id, path, deadline_ns, err);
@@ -294,6 +318,9 @@ int node_unstage(void *self, const struct call_context *ctx, const char *id, con
         path = mem_strdup(staging_path);
         r = path ? 0 : err_set(err, -ENOMEM, "out of memory");
     }
+    struct path_claim claim cleanup(path_claim_done) = {0};
+    if (r == 0)
+        r = node_claim(node, path, id, &table, &claim, err);
     if (r < 0)
         return r;
     if (staged && str_eq(staged->staging_path, path))

@@ -250,6 +250,104 @@ static void what_is_incompatible_is_refused(void **state) {
     assert_int_equal(kit.fake.count, 2);
 }
 
+// What another volume's calls got for the same path while v1's call was at work in the mounter.
+static struct {
+    const char *path;
+    int stage, unstage, publish, unpublish;
+    struct err err;
+    bool ran;
+} rival;
+static void rival_calls(void) {
+    if (rival.ran)
+        return;
+    rival.ran = true;
+    struct node_publish_request request = {"v2", kit.other_staging, rival.path, many, false, {other_context, 3}};
+    rival.stage = stage_with("v2", rival.path, other_context, many, &rival.err);
+    rival.unstage = node_ops.unstage(kit.node, NULL, "v2", rival.path, NULL);
+    rival.publish = node_ops.publish(kit.node, NULL, &request, NULL);
+    rival.unpublish = node_ops.unpublish(kit.node, NULL, "v2", rival.path, NULL);
+}
+static void let_rival(const char *path) {
+    (void)memset(&rival, 0, sizeof rival);
+    rival.path = path;
+    kit.fake.step = rival_calls;
+}
+static void assert_rival_lost(void) {
+    assert_true(rival.ran);
+    kit.fake.step = NULL;
+    assert_int_equal(rival.stage, -EAGAIN);
+    assert_non_null(strstr(rival.err.msg, "'v1'"));
+    assert_non_null(strstr(rival.err.msg, "'v2'"));
+    assert_int_equal(rival.unstage, -EAGAIN);
+    assert_int_equal(rival.publish, -EAGAIN);
+    assert_int_equal(rival.unpublish, -EAGAIN);
+}
+
+static void two_volumes_never_get_one_path(void **state) {
+    (void)state;
+    assert_int_equal(mkdir(kit.other_staging, 0700), 0);
+    assert_int_equal(stage_with("v2", kit.other_staging, other_context, many, NULL), 0);
+    let_rival(kit.a);
+    assert_int_equal(stage(), 0); // a path is claimed, not the node: v2's calls about another path go on
+    kit.fake.step = NULL;
+    assert_int_equal(rival.stage, -EEXIST); // it is staged elsewhere
+    assert_int_equal(rival.publish, 0);
+    assert_int_equal(rival.unpublish, 0);
+    let_rival(kit.a);
+    assert_int_equal(publish(kit.a), 0);
+    assert_rival_lost();
+    let_rival(kit.a);
+    assert_int_equal(unpublish("v1", kit.a), 0);
+    assert_rival_lost();
+    let_rival(kit.staging);
+    assert_int_equal(unstage("v1"), 0);
+    assert_rival_lost();
+    let_rival(kit.staging);
+    assert_int_equal(stage(), 0);
+    assert_rival_lost();
+    // A call that failed holds nothing.
+    assert_int_equal(unstage("v1"), 0);
+    kit.fake.mount_result = -ECONNREFUSED;
+    assert_int_equal(stage(), -ECONNREFUSED);
+    kit.fake.mount_result = 0;
+    assert_int_equal(node_ops.unstage(kit.node, NULL, "v2", kit.other_staging, NULL), 0);
+    assert_int_equal(stage_with("v2", kit.staging, other_context, many, NULL), 0);
+    struct err err = ERR_NONE;
+    assert_int_equal(stage_with("v1", kit.staging, context, many, &err), -EEXIST);
+    assert_non_null(strstr(err.msg, "'v1'"));
+    assert_non_null(strstr(err.msg, "'v2'"));
+}
+
+static void staging_otherwise_forgets_nothing_that_is_in_use(void **state) {
+    (void)state;
+    const char *flags[] = {"ro"};
+    struct volume_capability with_flag = {.mode = many.mode, .mount_flags = flags, .mount_flag_count = 1};
+    assert_int_equal(stage(), 0);
+    assert_int_equal(publish(kit.a), 0);
+    // Somebody took the staging mount away by hand; a pod still uses the volume.
+    kit.fake.mounts[0] = kit.fake.mounts[1];
+    kit.fake.count = 1;
+    struct err err = ERR_NONE;
+    assert_int_equal(stage_with("v1", kit.staging, other_context, many, &err), -EEXIST);
+    assert_non_null(strstr(err.msg, kit.a));
+    assert_int_equal(stage_with("v1", kit.staging, context, with_flag, NULL), -EEXIST);
+    assert_int_equal(stage_with("v1", kit.other_staging, context, many, NULL), -EEXIST);
+    assert_true(kit.fake.daemons[1].alive);
+    assert_int_equal(kit.fake.count, 1);
+    // Nothing is mounted any more, but the daemon runs: it is ended, not forgotten.
+    kit.fake.count = 0;
+    str_done(&kit.fake.calls);
+    kit.fake.calls = (struct str){0};
+    assert_int_equal(stage_with("v1", kit.staging, other_context, many, NULL), 0);
+    assert_calls("stop 1; mount fuse s:/e/other /staging; ");
+    assert_false(kit.fake.daemons[1].alive);
+    assert_true(kit.fake.daemons[2].alive);
+    restart(); // and the new record is the only one
+    assert_int_equal(stage_with("v1", kit.staging, other_context, many, NULL), 0);
+    assert_int_equal(unstage("v1"), 0);
+    assert_int_equal(kit.fake.count, 0);
+}
+
 static void foreign_mounts_are_left_alone(void **state) {
     (void)state;
     fake_mounter_add(&kit.fake, "tmpfs", "tmpfs", kit.staging);
@@ -397,6 +495,8 @@ int main(void) {
         TEST(every_layer_of_a_target_is_unmounted),
         TEST(one_single_writer),
         TEST(what_is_incompatible_is_refused),
+        TEST(two_volumes_never_get_one_path),
+        TEST(staging_otherwise_forgets_nothing_that_is_in_use),
         TEST(foreign_mounts_are_left_alone),
         TEST(read_only_access_modes_publish_read_only),
         TEST(a_restart_changes_nothing),

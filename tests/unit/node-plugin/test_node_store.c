@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "lib/base/hash.h"
 #include "lib/base/mem.h"
@@ -13,6 +14,18 @@
 #include "node-plugin/node_store.h"
 
 static char directory[64];
+static ino_t bad_inode; // the disk does not give this file
+static int bad_code;
+
+// The product's reads end here.
+ssize_t read(int fd, void *buf, size_t n) {
+    struct stat st;
+    if (bad_inode && fstat(fd, &st) == 0 && st.st_ino == bad_inode) {
+        errno = bad_code;
+        return -1;
+    }
+    return (ssize_t)syscall(SYS_read, fd, buf, n);
+}
 
 static int set_up(void **state) {
     (void)state;
@@ -172,6 +185,67 @@ static void a_newer_record_is_left_alone(void **state) {
     assert_int_equal(access(path, F_OK), 0);
 }
 
+static void a_record_that_the_disk_does_not_give_is_kept_and_its_volume_left_alone(void **state) {
+    (void)state;
+    static const int codes[] = {EIO, EACCES, ESTALE};
+    char path[256], aside[256];
+    path_of("hidden", "", path);
+    path_of("hidden", ".damaged", aside);
+    for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+        struct node_store *store cleanup(node_store_freep) = NULL;
+        struct staged *staged cleanup(staged_freep) = example("hidden");
+        struct staged *other cleanup(staged_freep) = example("other");
+        assert_int_equal(node_store_open(directory, &store, NULL), 0);
+        assert_int_equal(node_store_save(store, staged, NULL), 0);
+        assert_int_equal(node_store_save(store, other, NULL), 0);
+        struct stat st;
+        assert_int_equal(stat(path, &st), 0);
+        bad_inode = st.st_ino, bad_code = codes[i];
+        struct taken taken cleanup(taken_done) = {0};
+        int r = node_store_load(store, take, &taken, NULL);
+        bad_inode = 0;
+        assert_int_equal(r, 0);
+        assert_int_equal(taken.count, 1);
+        assert_string_equal(taken.items[0]->id, "other");
+        assert_int_equal(access(path, F_OK), 0);
+        assert_int_equal(access(aside, F_OK), -1);
+        struct err err = ERR_NONE;
+        assert_int_equal(node_store_check(store, "hidden", &err), -EBUSY);
+        assert_non_null(strstr(err.msg, "restart stowage-node"));
+        assert_int_equal(node_store_save(store, staged, NULL), -EBUSY);
+        assert_int_equal(node_store_remove(store, "hidden", NULL), -EBUSY);
+        assert_int_equal(node_store_check(store, "other", NULL), 0);
+        // A later process, with a disk that gives it again, knows it.
+        store = node_store_free(store);
+        struct taken again cleanup(taken_done) = {0};
+        assert_int_equal(node_store_open(directory, &store, NULL), 0);
+        assert_int_equal(node_store_load(store, take, &again, NULL), 0);
+        assert_int_equal(again.count, 2);
+    }
+}
+
+static void what_a_killed_process_left_half_written_is_swept(void **state) {
+    (void)state;
+    char key[HASH_ID_LEN + 1], half[256], foreign[256];
+    hash_id("volume-1", 8, key);
+    (void)snprintf(half, sizeof half, "%s/.%s.json.new", directory, key);
+    (void)snprintf(foreign, sizeof foreign, "%s/.somebody.json.new", directory);
+    const char *const paths[] = {half, foreign};
+    for (size_t i = 0; i < 2; i++) {
+        int fd cleanup_close = open(paths[i], O_WRONLY | O_CREAT, 0600);
+        assert_int_equal(write(fd, "{\"kind", 6), 6);
+    }
+    struct node_store *store cleanup(node_store_freep) = NULL;
+    struct staged *staged cleanup(staged_freep) = example("volume-1");
+    assert_int_equal(node_store_open(directory, &store, NULL), 0);
+    struct taken taken cleanup(taken_done) = {0};
+    assert_int_equal(node_store_load(store, take, &taken, NULL), 0);
+    assert_int_equal(taken.count, 0);
+    assert_int_equal(access(half, F_OK), -1);
+    assert_int_equal(access(foreign, F_OK), 0);
+    assert_int_equal(node_store_save(store, staged, NULL), 0);
+}
+
 static void foreign_files_are_not_touched(void **state) {
     (void)state;
     char path[256];
@@ -206,6 +280,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_second_process_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_files_are_kept_aside_and_do_not_stop_the_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_newer_record_is_left_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_record_that_the_disk_does_not_give_is_kept_and_its_volume_left_alone, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_a_killed_process_left_half_written_is_swept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(foreign_files_are_not_touched, set_up, tear_down),
         cmocka_unit_test(every_failed_allocation_is_told),
     };
