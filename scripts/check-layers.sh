@@ -109,7 +109,7 @@ while IFS= read -r file; do
         [ "${library_folder[$library]}" = "$from" ] ||
             complain "$file:$line: <$name> of $library is included in $from and in ${library_folder[$library]}"
     done < <(grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]' "$file" || true)
-done < <(find lib csi controller node-plugin cli tests bench -name '*.[ch]' 2>/dev/null | sort)
+done < <(find lib csi controller node-plugin sidecar cli tests bench -name '*.[ch]' 2>/dev/null | sort)
 [ "$sources" -gt 0 ] || die "no sources below $(pwd)"
 [ "$problems" = 0 ] || die "$problems includes break the layer law"
 say "$sources files keep the layer law; third-party headers: $(for library in "${!library_folder[@]}"; do

@@ -38,13 +38,14 @@ packages_for() {
     case $1 in
     build) say "gcc libc6-dev cmake ninja-build pkg-config git ca-certificates protobuf-compiler protobuf-c-compiler" \
         "libprotobuf-c-dev libgrpc-dev libnfs-dev libmount-dev libfuse3-dev libjansson-dev nettle-dev" \
-        "libmicrohttpd-dev libcmocka-dev" ;;
+        "libmicrohttpd-dev libsqlite3-dev libcmocka-dev" ;;
     sanitizers) say "libasan8 libubsan1 libtsan2" ;;
     nfs-server) say "nfs-ganesha nfs-ganesha-vfs rpcbind netbase iproute2" ;;
     fuse) say "fuse3" ;;
     integration) say "fuse3 procps sqlite3 attr curl python3 git make gcc util-linux" ;;
     uml) say "user-mode-linux kmod netbase nfs-common nfs-kernel-server rpcbind iproute2" ;;
     lint) say "clang-format clang-tidy shellcheck" ;;
+    images) say "buildah mmdebstrap ca-certificates" ;;
     go) say "golang-go ca-certificates" ;;
     *) die "no packages are known for '$1'" ;;
     esac

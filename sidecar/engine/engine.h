@@ -244,7 +244,8 @@ struct object_get {
     const char *bucket; // "public", "private", or a bucket's name
     struct blob key;
     struct object_info ret;
-    int ret_fd; // of a plain file holding the whole object; the caller closes it. -1 after `stat`
+    char *ret_data; // the whole object, of a small one; released by engine_call_release
+    int ret_fd; // else: of a plain file holding the whole object; the caller closes it. -1 with ret_data and after `stat`
 };
 struct object_remove {
     struct engine_call call;
@@ -292,4 +293,7 @@ struct engine {
     int (*usage)(void *self, const char *workspace, struct workspace_usage *ret, struct err *err);
     int (*set_quota)(void *self, const char *workspace, const struct quota *quota, struct err *err);
     int (*probe)(void *self, struct err *err); // ready to serve?
+    // From now on nothing waits for messages or changes: what waits ends at once with what there is. For a graceful stop,
+    // before the last connection is closed; everything else goes on.
+    void (*drain)(void *self);
 };
