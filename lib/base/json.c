@@ -96,6 +96,22 @@ const char *json_text(const struct json *value) {
     return json_string_value(raw(value));
 }
 
+const char *json_get_bytes(const struct json *object, const char *key, size_t *ret_len) {
+    json_t *value = json_object_get(raw(object), key);
+    *ret_len = json_string_length(value);
+    return json_string_value(value);
+}
+
+int json_set_bytes(struct json *object, const char *key, const char *data, size_t len) {
+    json_t *value = json_stringn(data, len);
+    return value ? set_new(object, key, value) : -EINVAL;
+}
+
+int json_append_bytes(struct json *array, const char *data, size_t len) {
+    json_t *value = json_stringn(data, len);
+    return value ? json_append(array, wrap(value)) : -EINVAL;
+}
+
 int json_each_text(const struct json *object, int (*fn)(const char *key, const char *text, void *arg), void *arg) {
     const char *key;
     json_t *value;
@@ -108,15 +124,23 @@ int json_each_text(const struct json *object, int (*fn)(const char *key, const c
     return 0;
 }
 
-int json_parse(const char *text, size_t len, size_t max, struct json **ret, struct err *err) {
+static int parse(const char *text, size_t len, size_t max, size_t flags, struct json **ret, struct err *err) {
     if (len > max)
         return err_set(err, -EMSGSIZE, "JSON of %zu bytes is larger than the limit of %zu", len, max);
     json_error_t error;
-    json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+    json_t *json = json_loadb(text, len, flags, &error);
     if (!json)
         return err_set(err, -EBADMSG, "no valid JSON: %s (line %d, column %d)", error.text, error.line, error.column);
     *ret = wrap(json);
     return 0;
+}
+
+int json_parse(const char *text, size_t len, size_t max, struct json **ret, struct err *err) {
+    return parse(text, len, max, JSON_REJECT_DUPLICATES, ret, err);
+}
+
+int json_parse_body(const char *text, size_t len, size_t max, struct json **ret, struct err *err) {
+    return parse(text, len, max, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, ret, err);
 }
 
 char *json_dump(const struct json *json, bool indented) {

@@ -43,11 +43,18 @@ bool json_has_int(const struct json *object, const char *key);
 size_t json_length(const struct json *array_or_object);
 const struct json *json_at(const struct json *array, size_t index);
 const char *json_text(const struct json *value); // of a string value, else NULL
+// Texts that may hold NUL: JSON's \u0000. -EINVAL when the bytes are no UTF-8.
+const char *json_get_bytes(const struct json *object, const char *key, size_t *ret_len);
+int json_set_bytes(struct json *object, const char *key, const char *data, size_t len);
+int json_append_bytes(struct json *array, const char *data, size_t len);
 // Walks an object whose values are strings; stops when `fn` returns non-zero and returns that.
 int json_each_text(const struct json *object, int (*fn)(const char *key, const char *text, void *arg), void *arg);
 
 // -EBADMSG with line and reason in `err`; -EMSGSIZE above `max` bytes; nothing but one object or array is accepted.
 int json_parse(const char *text, size_t len, size_t max, struct json **ret, struct err *err) must_check;
+// The same for what a client sent: \u0000 is allowed in texts, so these are read by json_get_bytes. A lone surrogate, which
+// is no text in any encoding, is refused.
+int json_parse_body(const char *text, size_t len, size_t max, struct json **ret, struct err *err) must_check;
 char *json_dump(const struct json *json, bool indented) must_check; // to be freed; NULL: out of memory
 
 // Appends `text` as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD.
