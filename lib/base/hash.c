@@ -64,15 +64,6 @@ bool hash_is_id(const char *text) {
     return text && strlen(text) == HASH_ID_LEN && strspn(text, alphabet) == HASH_ID_LEN;
 }
 
-void hash_sha256(const char *tag, const void *data, size_t len, unsigned char ret[static HASH_SHA256_LEN]) {
-    struct sha256_ctx ctx;
-    sha256_init(&ctx);
-    if (tag)
-        sha256_update(&ctx, strlen(tag), (const uint8_t *)tag);
-    sha256_update(&ctx, len, data);
-    sha256_digest(&ctx, HASH_SHA256_LEN, ret);
-}
-
 struct hash_md5 {
     struct md5_ctx ctx;
 };

@@ -22,10 +22,6 @@ void hash_hmac_sha256(const void *key, size_t key_len, const void *data, size_t 
 void hash_hex(const unsigned char *bytes, size_t len, char *ret); // ret: 2 * len + 1
 bool hash_equal(const void *a, const void *b, size_t len);        // takes the same time wherever they differ
 
-#define HASH_SHA256_LEN 32
-// Of `tag` followed by `len` bytes; a tag keeps hashes of different kinds of things apart. NULL: no tag.
-void hash_sha256(const char *tag, const void *data, size_t len, unsigned char ret[static HASH_SHA256_LEN]);
-
 // MD5 piece by piece, for the ETag of S3. Not for anything that must be secure.
 struct hash_md5;                                // opaque
 struct hash_md5 *hash_md5_new(void) must_check; // NULL when out of memory
