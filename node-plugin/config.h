@@ -8,7 +8,7 @@
 #include "lib/base/err.h"
 
 struct node_config {
-    char *socket, *node_id, *state_dir, *cachefs, *http;
+    char *socket, *node_id, *state_dir, *cachefs, *mount_service, *http;
     uint32_t max_volumes, threads;
     int mount_mode; // enum mount_mode
     int log_level;  // enum log_level

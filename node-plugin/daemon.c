@@ -92,6 +92,12 @@ static int wait_ready(int fd, int64_t deadline_ns, struct err *err) {
     }
 }
 
+// Ends a daemon that nobody will know of.
+static void discard(const struct launcher *launcher, const struct process_id *daemon, int *pidfd) {
+    (void)!launcher_signal(launcher, daemon, SIGKILL, NULL);
+    process_abandon(pidfd); // and a child of ours is reaped, now or whenever the kernel lets go of it
+}
+
 int daemon_start(const struct mounter_options *options, const struct mount_request *request, int64_t deadline_ns,
                  struct process_id *ret, struct err *err) {
     int fds[2];
@@ -99,34 +105,37 @@ int daemon_start(const struct mounter_options *options, const struct mount_reque
         return err_set(err, -errno, "pipe: %s", err_name(errno));
     int read_end cleanup_close = fds[0];
     int write_end cleanup_close = fds[1];
+    int pidfd cleanup_close = -1;
     struct command command = {0};
     build(&command, options, request);
-    pid_t pid = 0;
-    int r = process_spawn(options->cachefs, command.args, write_end, &pid, err);
+    int r = launcher_spawn(&options->launcher, command.args, write_end, ret, &pidfd, err);
     (void)close(take_fd(&write_end));
     if (r < 0)
         return r;
-    if (process_identify(pid, ret) < 0)
-        return err_set(err, -EIO, "stowage-cachefs ended at once; see its log lines");
     r = wait_ready(read_end, deadline_ns, err);
     if (r == 0)
         return 0;
-    (void)!daemon_stop(ret, clock_monotonic(&clock_system), NULL);
+    discard(&options->launcher, ret, &pidfd);
     return err_wrap(err, r, "FUSE mount of %s", request->source->name);
 }
 
-int daemon_stop(const struct process_id *daemon, int64_t deadline_ns, struct err *err) {
-    int pidfd cleanup_close = process_open(daemon);
-    if (pidfd < 0)
-        return 0;
+int daemon_stop(const struct launcher *launcher, const struct process_id *daemon, int64_t deadline_ns,
+                struct err *err) {
+    int pidfd cleanup_close = -1;
+    int r = launcher_open(launcher, daemon, &pidfd, err);
+    if (r < 0)
+        return r == -ESRCH ? 0 : r;
     int64_t now = clock_monotonic(&clock_system), left = deadline_ns > now ? deadline_ns - now : 0;
     if (process_wait(pidfd, now + left / 2) == 0)
         return 0;
-    (void)process_signal(pidfd, SIGTERM);
+    (void)!launcher_signal(launcher, daemon, SIGTERM, NULL);
     if (process_wait(pidfd, now + left) == 0)
         return 0;
     // Also frees whoever waits for this daemon inside the kernel: its requests end with ECONNABORTED.
-    (void)process_signal(pidfd, SIGKILL);
-    int r = process_wait(pidfd, clock_monotonic(&clock_system) + KILL_WAIT_NS);
-    return r < 0 ? err_set(err, r, "stowage-cachefs (process %ld) does not end", (long)daemon->pid) : 0;
+    (void)!launcher_signal(launcher, daemon, SIGKILL, NULL);
+    r = process_wait(pidfd, clock_monotonic(&clock_system) + KILL_WAIT_NS);
+    if (r == 0)
+        return 0;
+    process_abandon(&pidfd);
+    return err_set(err, r, "stowage-cachefs (process %ld) does not end", (long)daemon->pid);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // stowage-node: the CSI node service of the shared class. Configuration, objects in order, run, tear down in reverse.
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -15,6 +16,8 @@
 #include "node-plugin/node.h"
 
 #define STOP_GRACE_MS 6000 // longer than any node call takes
+#define SERVICE_WAIT_NS (30 * NS_PER_S)
+#define SERVICE_RETRY_MS 200
 
 static int healthz(void *arg, struct str *body, const char **ret_type) {
     (void)arg;
@@ -34,8 +37,32 @@ static void block_signals(sigset_t *ret) {
     (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
 }
 
-static void choose_mode(const struct node_config *config, struct mount_mode_probe *probe) {
-    mount_mode_probe(node_config_cachefs(config), probe);
+static struct launcher choose_launcher(const struct node_config *config) {
+    return str_empty(config->mount_service) ? launcher_local(node_config_cachefs(config))
+                                            : launcher_service(config->mount_service);
+}
+
+// Containers of a node start in any order. Without the service nobody can tell which daemons still run.
+static int wait_for_service(const struct node_config *config, const struct launcher *launcher, struct err *err) {
+    int64_t deadline_ns = clock_monotonic(&clock_system) + SERVICE_WAIT_NS;
+    if (str_empty(config->mount_service))
+        return 0;
+    for (bool told = false;; told = true) {
+        int r = launcher_probe(launcher, err);
+        if (r != -ENOENT && r != -ECONNREFUSED && r != -ETIMEDOUT)
+            return 0; // it answers; what it cannot do is told with the mount mode
+        if (clock_monotonic(&clock_system) >= deadline_ns)
+            return r;
+        if (!told)
+            log_info("waiting for the mount service", LOG_S("socket", config->mount_service),
+                     LOG_S("reason", err_text(err)));
+        (void)poll(NULL, 0, SERVICE_RETRY_MS);
+    }
+}
+
+static void choose_mode(const struct node_config *config, const struct launcher *launcher,
+                        struct mount_mode_probe *probe) {
+    mount_mode_probe(launcher, probe);
     enum mount_mode automatic = mount_mode_automatic(probe);
     node_metrics_set_mode(automatic);
     log_info("mount mode chosen", LOG_S("auto_is", mount_mode_name(automatic)), LOG_S("because", probe->why),
@@ -66,7 +93,7 @@ static int serve(const struct node_config *config, struct node *node, const sigs
 static int run(const struct node_config *config, struct err *err) {
     sigset_t signals;
     block_signals(&signals);
-    struct mounter_options mounter_options = {node_config_cachefs(config), node_config_log_level(config),
+    struct mounter_options mounter_options = {choose_launcher(config), node_config_log_level(config),
                                               node_config_log_format(config)};
     struct node_options options = {
         .node_id = node_config_node_id(config),
@@ -76,9 +103,12 @@ static int run(const struct node_config *config, struct err *err) {
         .state_dir = config->state_dir,
     };
     node_metrics_register();
-    choose_mode(config, &options.probe);
+    int r = wait_for_service(config, &mounter_options.launcher, err);
+    if (r < 0)
+        return r;
+    choose_mode(config, &mounter_options.launcher, &options.probe);
     struct node *node cleanup(node_freep) = NULL;
-    int r = node_new(&options, &node, err);
+    r = node_new(&options, &node, err);
     return r < 0 ? r : serve(config, node, &signals, err);
 }
 

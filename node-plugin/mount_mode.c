@@ -50,20 +50,20 @@ static bool load_modules(void) {
     return access(request.program, X_OK) == 0 && child_run(&request, NULL, NULL) == 0;
 }
 
-void mount_mode_probe(const char *cachefs, struct mount_mode_probe *ret) {
+void mount_mode_probe(const struct launcher *launcher, struct mount_mode_probe *ret) {
     *ret = (struct mount_mode_probe){0};
+    struct err err = ERR_NONE;
     bool loaded = load_modules(); // versions are modules of their own, so also where "nfs" is there already
     ret->kernel = read_kernel();
-    bool device = access("/dev/fuse", R_OK | W_OK) == 0, daemon = access(cachefs, X_OK) == 0;
-    ret->fuse = device && daemon;
+    ret->fuse = launcher_probe(launcher, &err) == 0;
+    if (!ret->fuse)
+        (void)snprintf(ret->no_fuse, sizeof ret->no_fuse, "%s", err_text(&err));
     if (ret->kernel)
         (void)snprintf(ret->why, sizeof ret->why, "the kernel has an NFS client%s", loaded ? "" : " built in");
     else if (ret->fuse)
-        (void)snprintf(ret->why, sizeof ret->why,
-                       "the kernel has no NFS client; /dev/fuse and stowage-cachefs are there");
+        (void)snprintf(ret->why, sizeof ret->why, "the kernel has no NFS client; FUSE mounts are possible");
     else
-        (void)snprintf(ret->why, sizeof ret->why, "the kernel has no NFS client, and %s is missing",
-                       device ? "the stowage-cachefs program" : "/dev/fuse");
+        (void)snprintf(ret->why, sizeof ret->why, "the kernel has no NFS client, and %s", ret->no_fuse);
 }
 
 enum mount_mode mount_mode_automatic(const struct mount_mode_probe *probe) {
@@ -79,8 +79,8 @@ int mount_mode_choose(enum mount_mode volume, enum mount_mode node, const struct
                        "mountMode kernel is asked for, but this node's kernel has no NFS client; "
                        "load its nfs modules or use mountMode fuse");
     if (mode == MOUNT_MODE_FUSE && !probe->fuse)
-        return err_set(err, -EBUSY, "this node cannot mount by FUSE: %s; install it or use mountMode kernel",
-                       probe->kernel ? "/dev/fuse or the stowage-cachefs program is missing" : probe->why);
+        return err_set(err, -EBUSY, "this node cannot mount by FUSE: %s; cure that or use mountMode kernel",
+                       probe->no_fuse);
     *ret = mode;
     return 0;
 }

@@ -10,17 +10,19 @@
 #include "csi/shared_volume.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/err.h"
+#include "lib/mount/launcher.h"
 
 struct mount_mode_probe {
-    bool kernel;   // the kernel has an NFS client
-    bool fuse;     // /dev/fuse and the daemon are there
-    char why[160]; // of the choice that `auto` makes
+    bool kernel;       // the kernel has an NFS client
+    bool fuse;         // FUSE daemons can be started
+    char why[160];     // of the choice that `auto` makes
+    char no_fuse[160]; // why they cannot
 };
 
 // Does the text of /proc/filesystems name an NFS client?
 bool mount_mode_kernel_has_nfs(const char *filesystems);
 // Looks at the kernel (and lets it load its NFS modules) and for the FUSE daemon. Waits at most 5 s.
-void mount_mode_probe(const char *cachefs, struct mount_mode_probe *ret);
+void mount_mode_probe(const struct launcher *launcher, struct mount_mode_probe *ret);
 // What `auto` means: kernel where there is one, else fuse.
 enum mount_mode mount_mode_automatic(const struct mount_mode_probe *probe);
 // The volume's wish first, then the node's, then the automatic choice. -EBUSY naming the remedy when this node cannot.

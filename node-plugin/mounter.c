@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node-plugin/mounter.h"
 
+#include <errno.h>
+
 #include "node-plugin/daemon.h"
 
 static int table(void *self, struct mount_table **ret, struct err *err) {
@@ -42,13 +44,17 @@ static int space(void *self, const char *path, int64_t deadline_ns, struct mount
 }
 
 static int open_daemon(void *self, const struct process_id *daemon) {
-    (void)self;
-    return process_open(daemon);
+    const struct mounter_options *options = self;
+    int pidfd = -1;
+    if (daemon->pid <= 0)
+        return -ESRCH;
+    int r = launcher_open(&options->launcher, daemon, &pidfd, NULL);
+    return r < 0 ? r : pidfd;
 }
 
 static int stop_daemon(void *self, const struct process_id *daemon, int64_t deadline_ns, struct err *err) {
-    (void)self;
-    return daemon_stop(daemon, deadline_ns, err);
+    const struct mounter_options *options = self;
+    return daemon_stop(&options->launcher, daemon, deadline_ns, err);
 }
 
 static const struct mounter_ops system_ops = {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "lib/base/err.h"
+#include "lib/mount/launcher.h"
 #include "lib/mount/mount.h"
 #include "lib/mount/process.h"
 #include "lib/mount/table.h"
@@ -32,7 +33,7 @@ struct mounter_ops {
                 struct err *err);
     int (*unmount)(void *self, const char *target, bool detach, int64_t deadline_ns, struct err *err); // one layer
     int (*space)(void *self, const char *path, int64_t deadline_ns, struct mount_space *ret, struct err *err);
-    int (*daemon_open)(void *self, const struct process_id *daemon); // a pidfd; -ESRCH when it is gone
+    int (*daemon_open)(void *self, const struct process_id *daemon); // a pidfd; -ESRCH when, and only when, it is gone
     // Waits for the daemon to end by itself, asks it (SIGTERM), ends it (SIGKILL). Gone already: 0.
     int (*daemon_stop)(void *self, const struct process_id *daemon, int64_t deadline_ns, struct err *err);
 };
@@ -42,7 +43,7 @@ struct mounter {
 };
 
 struct mounter_options {
-    const char *cachefs; // path of the stowage-cachefs program
+    struct launcher launcher; // of FUSE daemons
     const char *log_level, *log_format;
 };
 struct mounter mounter_system(const struct mounter_options *options); // borrows the options

@@ -80,8 +80,11 @@ int node_watch(struct node *node, const struct staged *staged, struct err *err) 
     if (staged->mode != MOUNT_MODE_FUSE)
         return 0;
     int pidfd = node->options->mounter.ops->daemon_open(node->options->mounter.self, &staged->daemon);
-    if (pidfd < 0)
+    if (pidfd == -ESRCH)
         return err_set(err, pidfd, "the daemon of volume '%.128s' is gone; see its log lines", staged->id);
+    if (pidfd < 0)
+        return err_set(err, pidfd, "the daemon of volume '%.100s' cannot be asked for: %s; does the mount service run?",
+                       staged->id, err_name(pidfd));
     return daemon_watch_add(node->watch, staged->id, &staged->daemon, pidfd, err);
 }
 

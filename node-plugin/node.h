@@ -55,6 +55,7 @@ struct staged *node_find(struct node *node, const char *id);                    
 int node_insert(struct node *node, struct staged *staged, struct err *err) must_check; // takes it on success
 void node_forget(struct node *node, const char *id);                                   // out of the map, and freed
 void node_count_mounts(struct node *node);
+// -ESRCH: the daemon is gone. Another failure says nothing about it.
 int node_watch(struct node *node, const struct staged *staged, struct err *err) must_check;
 
 // claims.c: of one path, one call at a time, whatever volume it is about. Every call claims its path before it looks

@@ -7,6 +7,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/mount/process_json.h"
 
 #define RECORD_KIND "stowage-node-volume"
 
@@ -149,14 +150,6 @@ static struct json *encode_context(const struct staged *staged) {
     return take_ptr(object);
 }
 
-static struct json *encode_daemon(const struct process_id *daemon) {
-    struct json *object cleanup(json_freep) = json_object_new();
-    if (!object || json_set_int(object, "pid", daemon->pid) < 0 ||
-        json_set_int(object, "start", (int64_t)daemon->start) < 0 || json_set_text(object, "boot", daemon->boot) < 0)
-        return NULL;
-    return take_ptr(object);
-}
-
 struct json *staged_encode(const struct staged *staged) {
     struct json *out cleanup(json_freep) = json_object_new();
     if (!out)
@@ -170,22 +163,13 @@ struct json *staged_encode(const struct staged *staged) {
     r = r < 0 ? r : json_set(out, "context", encode_context(staged));
     r = r < 0 ? r : json_set(out, "mountFlags", encode_flags(staged));
     if (staged->daemon.pid > 0)
-        r = r < 0 ? r : json_set(out, "daemon", encode_daemon(&staged->daemon));
+        r = r < 0 ? r : json_set(out, "daemon", process_id_encode(&staged->daemon));
     r = r < 0 ? r : json_set(out, "targets", encode_targets(staged));
     return r < 0 ? NULL : take_ptr(out);
 }
 
 static int decode_pair(const char *key, const char *text, void *arg) {
     return add_context(arg, key, text);
-}
-
-static void decode_daemon(const struct json *json, struct process_id *ret) {
-    const char *boot = json_get_text(json, "boot");
-    int64_t pid = json_get_int(json, "pid", 0), start = json_get_int(json, "start", 0);
-    if (boot && strlen(boot) <= PROCESS_BOOT_LEN && pid > 0 && pid <= INT32_MAX && start > 0) {
-        *ret = (struct process_id){.pid = (pid_t)pid, .start = (uint64_t)start};
-        (void)snprintf(ret->boot, sizeof ret->boot, "%s", boot);
-    }
 }
 
 static int decode_lists(const struct json *json, struct staged *staged) {
@@ -223,7 +207,8 @@ int staged_decode(const struct json *json, struct staged **ret, struct err *err)
     if (!staged || !(staged->source = mem_strdup(source)))
         return err_set(err, -ENOMEM, "out of memory");
     staged->mode = kernel ? MOUNT_MODE_KERNEL : MOUNT_MODE_FUSE;
-    decode_daemon(json_get(json, "daemon"), &staged->daemon);
+    // Without one, or with one that this version does not understand, the daemon counts as gone.
+    (void)!process_id_decode(json_get(json, "daemon"), &staged->daemon);
     int r = decode_lists(json, staged);
     if (r < 0)
         return err_set(err, r, r == -ENOMEM ? "out of memory" : "a list holds something wrong");

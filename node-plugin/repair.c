@@ -14,10 +14,12 @@ bool node_healthy(struct node *node, const struct staged *staged, const struct m
         return false;
     if (staged->mode != MOUNT_MODE_FUSE)
         return !str_eq(entry->fs_type, "fuse.stowage");
+    if (!str_eq(entry->fs_type, "fuse.stowage") || atomic_load(&staged->daemon_dead))
+        return false;
+    // A mount service that does not answer is no reason to take a mount from the pods that use it.
     const struct mounter *mounter = &node->options->mounter;
-    int pidfd cleanup_close =
-        atomic_load(&staged->daemon_dead) ? -1 : mounter->ops->daemon_open(mounter->self, &staged->daemon);
-    return pidfd >= 0 && str_eq(entry->fs_type, "fuse.stowage");
+    int pidfd cleanup_close = mounter->ops->daemon_open(mounter->self, &staged->daemon);
+    return pidfd != -ESRCH;
 }
 
 static int take_down(struct node *node, struct staged *staged, int64_t deadline_ns, struct err *err) {
@@ -79,7 +81,10 @@ static int recover_one(struct node *node, struct staged *staged, const struct mo
         }
     bool mounted = mount_table_find(table, staged->staging_path) != NULL;
     struct err why = ERR_NONE;
-    if (mounted && node_watch(node, staged, &why) < 0) {
+    int r = mounted ? node_watch(node, staged, &why) : 0;
+    if (r < 0 && r != -ESRCH)
+        return err_set(err, r, "%s", why.msg);
+    if (r < 0) {
         atomic_store(&staged->daemon_dead, true);
         node_metrics_count_failure(staged->mode, "daemon-died");
         log_error("daemon died while stowage-node was away", LOG_S("volume", staged->id), LOG_S("reason", why.msg));

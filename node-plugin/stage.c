@@ -65,8 +65,12 @@ static int remember(void *arg, struct err *err) {
         return r;
     const struct staged *staged = take_ptr(work->staged);
     // A daemon that ended just now is found here, as the map has it already.
-    if (node_watch(work->node, staged, NULL) < 0)
+    struct err why = ERR_NONE;
+    r = node_watch(work->node, staged, &why);
+    if (r == -ESRCH)
         atomic_store(&((struct staged *)(uintptr_t)staged)->daemon_dead, true);
+    else if (r < 0)
+        log_warning("the end of the daemon will not be noticed", LOG_S("volume", staged->id), LOG_S("reason", why.msg));
     return 0;
 }
 
@@ -84,7 +88,10 @@ static int verify(struct node *node, const struct staged *staged, struct err *er
         return r;
     const struct mount_entry *entry = mount_table_find(table, staged->staging_path);
     if (!entry || !node_is_ours(entry))
-        return err_set(err, -EIO, "%.160s is not mounted although the mount succeeded", staged->staging_path);
+        return err_set(err, -EIO,
+                       "the mount succeeded but is not seen by stowage-node; does its directory have mount propagation "
+                       "Bidirectional here and in the mount service? %s",
+                       staged->staging_path);
     return 0;
 }
 

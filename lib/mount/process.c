@@ -7,12 +7,16 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/mount/reaper.h"
+
+#define KILL_GRACE_NS (100 * NS_PER_MS) // from SIGKILL to leaving it to the reaper
 
 extern char **environ;
 
@@ -102,11 +106,14 @@ static int read_stat(pid_t pid, char *ret_state, uint64_t *ret_start) {
     return 0;
 }
 
-static int read_boot(char ret[PROCESS_BOOT_LEN + 1]) {
+static int read_domain(char ret[PROCESS_DOMAIN_LEN + 1]) {
     char text[64];
+    struct stat st;
     int r = read_file("/proc/sys/kernel/random/boot_id", text, sizeof text);
+    if (r == 0 && stat("/proc/self/ns/pid", &st) < 0)
+        r = -errno;
     if (r == 0)
-        (void)snprintf(ret, PROCESS_BOOT_LEN + 1, "%.*s", (int)strcspn(text, "\n"), text);
+        (void)snprintf(ret, PROCESS_DOMAIN_LEN + 1, "%.*s/%ju", (int)strcspn(text, "\n"), text, (uintmax_t)st.st_ino);
     return r;
 }
 
@@ -114,7 +121,7 @@ int process_identify(pid_t pid, struct process_id *ret) {
     char state = 0;
     *ret = (struct process_id){.pid = pid};
     int r = read_stat(pid, &state, &ret->start);
-    return r < 0 ? r : read_boot(ret->boot);
+    return r < 0 ? r : read_domain(ret->domain);
 }
 
 int process_open(const struct process_id *id) {
@@ -129,7 +136,7 @@ int process_open(const struct process_id *id) {
     uint64_t start = 0;
     if (process_identify(id->pid, &now) < 0 || read_stat(id->pid, &state, &start) < 0)
         return -ESRCH;
-    if (now.start != id->start || !str_eq(now.boot, id->boot))
+    if (now.start != id->start || !str_eq(now.domain, id->domain))
         return -ESRCH;
     if (state == 'Z' || state == 'X') {
         siginfo_t info;
@@ -163,4 +170,14 @@ int process_wait(int pidfd, int64_t deadline_ns) {
 
 int process_signal(int pidfd, int signal) {
     return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
+void process_abandon(int *pidfd) {
+    if (*pidfd < 0)
+        return;
+    (void)process_signal(*pidfd, SIGKILL);
+    if (process_wait(*pidfd, clock_monotonic(&clock_system) + KILL_GRACE_NS) == 0)
+        (void)close(take_fd(pidfd));
+    else
+        (void)reaper_take(take_fd(pidfd), NULL);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// stowage-cachefs: mounts one directory of an NFS share in user space, in the foreground.
+// stowage-cachefs: mounts one directory of an NFS share in user space, in the foreground; or, with --serve, starts such
+// daemons for stowage-node.
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
@@ -16,18 +17,20 @@
 #include "lib/base/str.h"
 #include "node-plugin/cachefs/fs.h"
 #include "node-plugin/cachefs/mount.h"
+#include "node-plugin/cachefs/serve.h"
 #include "node-plugin/cachefs/session.h"
 #include "node-plugin/cachefs/subdir.h"
 
 #define READERS 2
 #define READAHEAD_KIB 8192
 #define CONNECT_NS (10 * NS_PER_S)
+#define READY_WAIT_MS 5000       // for the kernel's first request
 #define DETACH_WAIT_MS 2000      // for processes that still use a mount that was detached
 #define DRAIN_NS (10 * NS_PER_S) // for data that no close or fsync has vouched for
 
 struct config {
-    char *server, *share, *sub_dir, *mount_point, *fs_name;
-    uint32_t nfs_port, mount_port, connections, ready_fd;
+    char *server, *share, *sub_dir, *mount_point, *fs_name, *serve;
+    uint32_t nfs_port, mount_port, connections, ready_fd, stop_grace;
     int nfs_version, log_level, log_format;
     bool read_only;
 };
@@ -62,6 +65,11 @@ static const struct field rows[] = {
      .max = 255},
     {"ready-fd", FIELD_U32, AT(ready_fd), .fallback = "0", .value = "N",
      .help = "descriptor for one line: 'ready', or 'error ERRNO MESSAGE'; 0: none", .max = 65535},
+    {"serve", FIELD_TEXT, AT(serve), .value = "SOCKET",
+     .help = "mount nothing, but start daemons for the 'stowage-node --mount-service SOCKET' that asks",
+     .check = check_absolute},
+    {"stop-grace", FIELD_U32, AT(stop_grace), .fallback = "15", .value = "SECONDS",
+     .help = "with --serve: how long mounts in use are kept after SIGTERM", .max = 86400},
     {"log-level", FIELD_CHOICE, AT(log_level), .fallback = "info", .value = "LEVEL",
      .help = "least level that is logged", .choices = levels},
     {"log-format", FIELD_CHOICE, AT(log_format), .fallback = "auto", .value = "FORMAT", .help = "format of the log",
@@ -71,7 +79,8 @@ static const struct fields flags = {.rows = rows, .count = ARRAY_SIZE(rows), .ki
 
 static void print_help(void) {
     (void)printf(
-        "Usage: stowage-cachefs --server HOST --share /PATH --mount-point PATH [flags]\n\n"
+        "Usage: stowage-cachefs --server HOST --share /PATH --mount-point PATH [flags]\n"
+        "       stowage-cachefs --serve SOCKET [--stop-grace SECONDS]\n\n"
         "Mounts a directory of an NFS share through FUSE, in the foreground, until it is unmounted or gets\n"
         "SIGTERM. Every flag can also be given as an environment variable: STOWAGE_SERVER, STOWAGE_SUB_DIR …\n\n");
     fields_print_help(&flags);
@@ -130,7 +139,8 @@ static int serve(const struct config *c, struct nfs_share *share, int signals, s
         mount_detach(c->mount_point);
         return r;
     }
-    mount_tune(c->mount_point, READAHEAD_KIB);
+    if (session_wait_ready(*session, READY_WAIT_MS))
+        mount_tune(c->mount_point, READAHEAD_KIB);
     report(c, 0, NULL);
     log_info("mounted", LOG_S("mount_point", c->mount_point), LOG_S("server", c->server), LOG_S("share", c->share));
     bool ended = !wait_for_end(*session, signals);
@@ -163,6 +173,14 @@ static int run(const struct config *c, int signals) {
     return r < 0 ? 1 : 0;
 }
 
+static int run_service(const struct config *c, int signals) {
+    struct err err = ERR_NONE;
+    int r = serve_mounts(c->serve, c->stop_grace, signals, &err);
+    if (r < 0)
+        log_error("cannot serve mounts", LOG_S("error", err_text(&err)));
+    return r < 0 ? 1 : 0;
+}
+
 static int block_signals(void) {
     sigset_t set;
     (void)sigemptyset(&set);
@@ -188,12 +206,15 @@ int main(int argc, char **argv) {
     }
     if (r == 0 && next < argc)
         r = err_set(&err, -EINVAL, "unexpected argument '%.60s'; see --help", argv[next]);
-    if (r == 0)
+    if (r == 0 && !config.serve)
         r = fields_required(&flags, &config, &err);
-    log_init("stowage-cachefs", (enum log_level)config.log_level, (enum log_format)config.log_format);
+    log_init(config.serve ? "stowage-mounts" : "stowage-cachefs", (enum log_level)config.log_level,
+             (enum log_format)config.log_format);
     int signals = block_signals();
     int status = 1;
-    if (r < 0)
+    if (r == 0 && config.serve)
+        status = run_service(&config, signals);
+    else if (r < 0)
         report(&config, r, &err);
     else
         status = run(&config, signals);

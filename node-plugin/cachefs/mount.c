@@ -47,23 +47,52 @@ static void unescape(char *text) {
     *to = '\0';
 }
 
-static bool find_device(const char *mount_point, char ret[static 32]) {
-    bool found = false;
+// Hands every mount to `look`.
+static void each_mount(void (*look)(const char *device, const char *path, void *arg), void *arg) {
     FILE *info = fopen("/proc/self/mountinfo", "re");
     if (!info)
-        return false;
+        return;
     char line[8192], device[32], path[4097];
     while (fgets(line, sizeof line, info)) {
         if (sscanf(line, "%*d %*d %31s %*s %4096s", device, path) != 2)
             continue;
         unescape(path);
-        if (strcmp(path, mount_point) == 0) { // the last one is on top
-            (void)snprintf(ret, 32, "%s", device);
-            found = true;
-        }
+        look(device, path, arg);
     }
     (void)fclose(info);
-    return found;
+}
+
+struct place {
+    const char *mount_point;
+    char device[32]; // of what is mounted there; "": nothing
+    unsigned mounts; // of that device
+};
+
+static void find_place(const char *device, const char *path, void *arg) {
+    struct place *place = arg;
+    if (strcmp(path, place->mount_point) == 0) // the last one is on top
+        (void)snprintf(place->device, sizeof place->device, "%s", device);
+}
+
+static void count_place(const char *device, const char *path, void *arg) {
+    struct place *place = arg;
+    (void)path;
+    place->mounts += strcmp(device, place->device) == 0;
+}
+
+static bool find_device(const char *mount_point, char ret[static 32]) {
+    struct place place = {.mount_point = mount_point};
+    each_mount(find_place, &place);
+    (void)snprintf(ret, 32, "%s", place.device);
+    return place.device[0];
+}
+
+bool mount_in_use(const char *mount_point) {
+    struct place place = {.mount_point = mount_point};
+    each_mount(find_place, &place);
+    if (place.device[0])
+        each_mount(count_place, &place);
+    return place.mounts > 1;
 }
 
 void mount_tune(const char *mount_point, unsigned readahead_kib) {

@@ -21,3 +21,5 @@ int mount_fuse(const struct mount_options *options, int *ret_fd, struct err *err
 void mount_detach(const char *mount_point);
 // Readahead of the mount (FUSE gives 128 KiB unless told otherwise). What cannot be set is logged at debug.
 void mount_tune(const char *mount_point, unsigned readahead_kib);
+// Is what is mounted there also mounted elsewhere (bound for a pod), as far as this mount namespace shows?
+bool mount_in_use(const char *mount_point);

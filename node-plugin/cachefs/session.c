@@ -2,6 +2,7 @@
 #include "node-plugin/cachefs/session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,7 +18,8 @@
 struct session {
     struct fs *fs;
     struct fuse_session *fuse;
-    int end_fd;
+    int end_fd, ready_fd;
+    atomic_bool ready; // INIT was answered
     unsigned readers;
     pthread_t threads[16];
 };
@@ -37,6 +39,12 @@ static ssize_t dev_writev(int fd, struct iovec *iov, int count, void *fs) {
     return writev(fd, iov, count);
 }
 
+static void report(int fd, const char *failure) {
+    uint64_t one = 1;
+    if (write(fd, &one, sizeof one) < 0)
+        log_error(failure, LOG_S("error", err_name(errno)));
+}
+
 static void *read_requests(void *arg) {
     struct session *s = arg;
     struct fuse_buf buf = {0};
@@ -51,12 +59,12 @@ static void *read_requests(void *arg) {
         reading = &buf;
         fuse_session_process_buf(s->fuse, &buf);
         reading = NULL;
+        if (!atomic_exchange(&s->ready, true)) // the first request is INIT, answered before this line
+            report(s->ready_fd, "cannot report that the session is ready");
     }
     bufs_put(&s->fs->bufs, buf.mem);
     fuse_session_exit(s->fuse);
-    uint64_t one = 1;
-    if (write(s->end_fd, &one, sizeof one) < 0)
-        log_error("cannot report the end of the session", LOG_S("error", err_name(errno)));
+    report(s->end_fd, "cannot report the end of the session");
     return NULL;
 }
 
@@ -94,7 +102,8 @@ int session_start(struct fs *fs, int fuse_fd, unsigned readers, struct session *
         return err_set(err, -ENOMEM, "out of memory");
     s->fs = fs;
     s->end_fd = eventfd(0, EFD_CLOEXEC);
-    int r = s->end_fd < 0 ? -errno : open_session(s, fuse_fd);
+    s->ready_fd = eventfd(0, EFD_CLOEXEC);
+    int r = s->end_fd < 0 || s->ready_fd < 0 ? -errno : open_session(s, fuse_fd);
     if (r < 0)
         r = err_set(err, r, "cannot make the FUSE session: %s", err_name(r));
     else
@@ -105,6 +114,11 @@ int session_start(struct fs *fs, int fuse_fd, unsigned readers, struct session *
     }
     *ret = s;
     return 0;
+}
+
+bool session_wait_ready(const struct session *s, int timeout_ms) {
+    struct pollfd fds[2] = {{.fd = s->ready_fd, .events = POLLIN}, {.fd = s->end_fd, .events = POLLIN}};
+    return poll(fds, 2, timeout_ms) > 0 && fds[0].revents;
 }
 
 int session_end_fd(const struct session *s) {
@@ -120,6 +134,8 @@ struct session *session_free(struct session *s) {
         fuse_session_destroy(s->fuse);
     if (s->end_fd >= 0)
         (void)close(s->end_fd);
+    if (s->ready_fd >= 0)
+        (void)close(s->ready_fd);
     free(s);
     return NULL;
 }

@@ -66,7 +66,7 @@ static int mount_volume(void *self, const struct mount_request *request, int64_t
             fake->daemons[pid].alive = true;
             fake->daemons[pid].device = mount->device;
             fake->daemons[pid].event = eventfd(0, EFD_CLOEXEC);
-            *ret_daemon = (struct process_id){.pid = pid, .start = 1000 + (uint64_t)pid, .boot = "boot"};
+            *ret_daemon = (struct process_id){.pid = pid, .start = 1000 + (uint64_t)pid, .domain = "boot"};
         }
     }
     step(fake);

@@ -24,7 +24,7 @@ static int start(const char *script, int64_t deadline_ns, struct process_id *ret
     (void)fprintf(file, "#!/bin/sh\n%s\n", script);
     (void)fclose(file);
     assert_int_equal(chmod(program, 0700), 0);
-    struct mounter_options options = {.cachefs = program};
+    struct mounter_options options = {.launcher = launcher_local(program)};
     struct volume_source source = {.server = (char[]){"s"}, .share = (char[]){"/e"}, .name = (char[]){"s:/e"}};
     struct mount_options flags = {0};
     struct mount_request request = {MOUNT_MODE_FUSE, &source, &flags, "/nowhere"};
@@ -64,6 +64,7 @@ static void a_daemon_that_does_not_get_ready_is_told_and_gone(void **state) {
 }
 
 static void a_daemon_that_dies_after_it_was_ready_is_collected(void **state) {
+    struct launcher launcher = launcher_local(program);
     (void)state;
     struct process_id daemon = {0};
     assert_int_equal(start("echo ready >&3", in_ms(20000), &daemon, NULL), 0);
@@ -71,7 +72,7 @@ static void a_daemon_that_dies_after_it_was_ready_is_collected(void **state) {
     assert_int_equal(waitid(P_PID, (id_t)daemon.pid, &info, WEXITED | WNOWAIT), 0);
     assert_int_equal(process_open(&daemon), -ESRCH);
     assert_no_child();
-    assert_int_equal(daemon_stop(&daemon, in_ms(0), NULL), 0);
+    assert_int_equal(daemon_stop(&launcher, &daemon, in_ms(0), NULL), 0);
 }
 
 static int set_up(void **state) {

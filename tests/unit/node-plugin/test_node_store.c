@@ -58,7 +58,7 @@ static struct staged *example(const char *id) {
     const char *flags[] = {"ro", "nconnect=4"};
     staged->source = mem_strdup("10.0.0.5:/e");
     staged->mode = MOUNT_MODE_FUSE;
-    staged->daemon = (struct process_id){.pid = 4711, .start = 123456789012, .boot = "0123-4567"};
+    staged->daemon = (struct process_id){.pid = 4711, .start = 123456789012, .domain = "0123-4567"};
     assert_int_equal(staged_set_context(staged, &(struct string_map){pairs, 3}), 0);
     assert_int_equal(staged_set_flags(staged, flags, 2), 0);
     assert_int_equal(staged_add_target(staged, "/pods/a", true, ACCESS_SINGLE_NODE_SINGLE_WRITER), 0);
@@ -99,7 +99,7 @@ static void gives_back_what_was_saved(void **state) {
     assert_int_equal(back->mode, MOUNT_MODE_FUSE);
     assert_int_equal(back->daemon.pid, 4711);
     assert_true(back->daemon.start == 123456789012);
-    assert_string_equal(back->daemon.boot, "0123-4567");
+    assert_string_equal(back->daemon.domain, "0123-4567");
     assert_int_equal(back->target_count, 1);
     assert_string_equal(back->targets[0].path, "/pods/b");
     assert_false(back->targets[0].read_only);

@@ -81,7 +81,7 @@ static void a_process_is_known_by_pid_start_and_boot(void **state) {
     other.start++;
     assert_int_equal(process_open(&other), -ESRCH);
     other = id;
-    other.boot[0] = 'x';
+    other.domain[0] = 'x';
     assert_int_equal(process_open(&other), -ESRCH);
 
     assert_int_equal(process_wait(pidfd, in_ms(0)), -ETIMEDOUT);

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// The other face of stowage-cachefs: the mount service, which starts one daemon per mount when stowage-node asks.
+//
+// Why:   in a container of its own it keeps mounts alive while stowage-node is upgraded (lib/mount/launcher.h).
+#pragma once
+
+#include "lib/base/err.h"
+
+// Until a signal on `signals` (signalfd) and the end of the last daemon. 0, or why it cannot serve.
+int serve_mounts(const char *socket, unsigned grace_s, int signals, struct err *err)
+    __attribute__((warn_unused_result));
