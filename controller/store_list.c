@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "controller/directory.h"
 #include "controller/store_private.h"
 #include "lib/base/mem.h"
 
@@ -190,20 +191,17 @@ static int take_page(struct listing *listing, const struct nfs_call *page, struc
 }
 
 static int read_directory(struct listing *listing, struct err *err) {
-    struct nfs_call page = {.op = NFS_READDIR,
-                            .fh = listing->share->dirs[store_dir(listing->kind)],
-                            .want_attr = true,
-                            .deadline_ns = listing->deadline_ns};
-    while (!page.eof) {
-        int r = share_call(listing->share, &page, "list records in .stowage", err);
-        if (r == 0)
-            r = take_page(listing, &page, err);
-        free(take_ptr(page.entries));
+    struct directory records cleanup(directory_done) = {0};
+    directory_init(&records, listing->share, &listing->share->dirs[store_dir(listing->kind)],
+                   "list records in .stowage", listing->deadline_ns);
+    records.page.want_attr = true;
+    int r;
+    while ((r = directory_next(&records, err)) == 1) {
+        r = take_page(listing, &records.page, err);
         if (r < 0)
-            return r == -ENOENT ? err_set(err, -EAGAIN, ".stowage on %s changed; try again", listing->share->text) : r;
-        page.entry_count = 0;
+            break;
     }
-    return 0;
+    return r == -ENOENT ? err_set(err, -EAGAIN, ".stowage on %s changed; try again", listing->share->text) : r;
 }
 
 static int cached_keys(struct listing *listing) {
@@ -275,7 +273,7 @@ int store_refresh(struct share *share, enum shared_kind kind, int64_t deadline_n
     int r = refresh(&listing, err);
     if (r < 0)
         return r;
-    size_t kept = 0; // a server may name an entry twice while the directory changes
+    size_t kept = 0; // a listing that began again, or a server that names an entry twice while the directory changes
     for (size_t i = 0; i < listing.count; i++)
         if (i == 0 || compare_keys(&listing.keys[i], &listing.keys[i - 1]) != 0)
             listing.keys[kept++] = listing.keys[i];

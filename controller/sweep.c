@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "controller/directory.h"
 #include "controller/lock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -35,15 +36,17 @@ static int sweep_page(struct share *share, const struct nfs_call *page, drop_fn 
 }
 
 static int sweep(struct share *share, enum share_dir dir, drop_fn drop, int64_t deadline_ns, struct err *err) {
-    struct nfs_call page = {.op = NFS_READDIR, .fh = share->dirs[dir], .want_attr = true, .deadline_ns = deadline_ns};
+    struct directory files cleanup(directory_done) = {0};
     int64_t now_s = 0;
     int r = share_server_now(share, deadline_ns, &now_s, err);
-    while (r == 0 && !page.eof) {
-        r = share_call(share, &page, "list what dead controllers left", err);
-        if (r == 0)
-            r = sweep_page(share, &page, drop, now_s, deadline_ns, err);
-        free(take_ptr(page.entries));
-        page.entry_count = 0;
+    if (r < 0)
+        return r;
+    directory_init(&files, share, &share->dirs[dir], "list what dead controllers left", deadline_ns);
+    files.page.want_attr = true;
+    while ((r = directory_next(&files, err)) == 1) {
+        r = sweep_page(share, &files.page, drop, now_s, deadline_ns, err);
+        if (r < 0)
+            break;
     }
     return r;
 }

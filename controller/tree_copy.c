@@ -26,6 +26,7 @@ void copy_dir_open(struct copy_file *file, bool resumed) {
     dir->dir.fh = file->from;
     dir->to = file->to;
     dir->attr = file->attr;
+    dir->again = parent && parent->again;
     dir->resumed = resumed;
     int r = tree_walk_open(&copier->walk, &dir->dir, parent ? &parent->dir : NULL, parent ? file->name : "");
     if (r == 0)
@@ -90,12 +91,19 @@ static void on_entry(struct tree_dir *base, const struct nfs_dirent *entry) {
         tree_loop_submit(call, entry_looked_up, dir);
 }
 
+static bool on_again(struct tree_dir *base) {
+    struct copy_dir *dir = (struct copy_dir *)base;
+    dir->again = dir->resumed = true;
+    ((struct copier *)base->walk->owner)->links_kept = true;
+    return false; // nothing goes away: what comes again costs as much as before
+}
+
 static bool on_unreadable(struct tree_dir *dir, int code) {
     char buf[TREE_PATH_MAX];
     if (copy_is_gone(code) && dir->parent)
         return true; // deleted while we were at it
     tree_loop_fail(dir->walk->loop, code == -ESTALE ? -ENOENT : code, "cannot read the directory '%s': %s",
-                   tree_path(dir, NULL, buf), err_name(code));
+                   tree_path(dir, NULL, buf), tree_walk_reason(code));
     return false;
 }
 
@@ -105,6 +113,7 @@ static void dir_free(struct tree_dir *dir) {
 
 static const struct tree_walk_ops copy_ops = {
     .entry = on_entry,
+    .again = on_again,
     .end = on_end,
     .unreadable = on_unreadable,
     .free = dir_free,

@@ -25,6 +25,7 @@ struct copier {
     bool owners_denied;       // the server does not let us give files away
     struct copy_link **links; // hash table by fileid
     size_t link_count;
+    bool links_kept; // a directory was listed again: names may be met twice, so none is known to be the last
 };
 
 struct copy_dir {
@@ -32,6 +33,7 @@ struct copy_dir {
     struct nfs_fh to;
     struct nfs_attr attr;
     bool resumed; // was there before: its entries may be too
+    bool again;   // listed from its start once more, or below one that is: what is whole was counted
 };
 
 struct copy_file { // an entry on its way; a directory until it was made

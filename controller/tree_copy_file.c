@@ -261,6 +261,18 @@ static void old_removed(struct tree_call *call) {
         create(file);
 }
 
+// What is whole in a directory that is listed again was counted when this run copied it.
+static void count_whole(struct copy_file *file, const struct nfs_attr *copy) {
+    struct tree_copy_progress *progress = file->copier->progress;
+    bool again = file->dir && file->dir->again;
+    if (again && S_ISREG(copy->mode))
+        atomic_fetch_sub(&progress->bytes_found, copy->size);
+    else if (S_ISREG(copy->mode))
+        atomic_fetch_add(&progress->bytes, copy->size);
+    atomic_fetch_add(&progress->skipped, 1);
+    atomic_fetch_add(&progress->files, again ? 0 : 1);
+}
+
 static void copy_exists(struct copy_file *file, const struct nfs_attr *copy) {
     bool dir = S_ISDIR(file->attr.mode);
     if (dir != (bool)S_ISDIR(copy->mode)) {
@@ -268,10 +280,7 @@ static void copy_exists(struct copy_file *file, const struct nfs_attr *copy) {
     } else if (dir) {
         copy_dir_open(file, true);
     } else if (is_whole(file, copy)) {
-        if (S_ISREG(copy->mode))
-            atomic_fetch_add(&file->copier->progress->bytes, copy->size);
-        atomic_fetch_add(&file->copier->progress->skipped, 1);
-        atomic_fetch_add(&file->copier->progress->files, 1);
+        count_whole(file, copy);
         copy_file_end(file);
     } else if (S_ISREG(file->attr.mode) && S_ISREG(copy->mode)) {
         empty(file);

@@ -140,7 +140,7 @@ bool copy_link_begin(struct copy_file *file) {
     link->seen++;
     if (link->whole) {
         use(link, file);
-        if (link->seen >= link->names)
+        if (link->seen >= link->names && !file->copier->links_kept)
             forget(file->copier, link);
     } else {
         file->next_waiter = link->waiters;
@@ -166,7 +166,7 @@ void copy_link_whole(struct copy_file *file) {
         link->waiters = waiter->next_waiter;
         use(link, waiter);
     }
-    if (link->seen >= link->names)
+    if (link->seen >= link->names && !file->copier->links_kept)
         forget(file->copier, link);
 }
 

@@ -22,9 +22,10 @@ struct remover {
 
 struct remove_dir {
     struct tree_dir dir;
-    bool denied, opened; // something in it said EACCES; its permissions were widened
-    bool keeps;          // something in it cannot be removed
-    uint64_t removed;    // in this pass
+    bool denied, opened;     // something in it said EACCES; its permissions were widened
+    bool keeps;              // something in it cannot be removed
+    uint64_t removed;        // in this pass
+    uint64_t removed_before; // when the listing broke off last
     unsigned idle_rescans;
 };
 
@@ -148,7 +149,7 @@ static void on_entry(struct tree_dir *dir, const struct nfs_dirent *entry) {
 }
 
 static void rescan(struct remove_dir *rd) {
-    rd->removed = 0;
+    rd->removed = rd->removed_before = 0;
     tree_walk_rescan(&rd->dir);
 }
 
@@ -204,9 +205,20 @@ static void on_end(struct tree_dir *dir) {
         tree_loop_submit(call, dir_removed, rd);
 }
 
+static bool on_again(struct tree_dir *dir) {
+    struct remove_dir *rd = (struct remove_dir *)dir;
+    bool fewer = rd->removed > rd->removed_before;
+    rd->removed_before = rd->removed;
+    return fewer;
+}
+
 static bool on_unreadable(struct tree_dir *dir, int code) {
     struct remove_dir *rd = (struct remove_dir *)dir;
-    if (!is_gone(code))
+    char buf[TREE_PATH_MAX];
+    if (code == -EAGAIN)
+        tree_loop_fail(dir->walk->loop, code, "cannot read '%s': %s", tree_path(dir, NULL, buf),
+                       tree_walk_reason(code));
+    else if (!is_gone(code))
         failed(dir->walk->owner, rd, ".", code);
     return dir->walk->loop->result == 0;
 }
@@ -217,6 +229,7 @@ static void dir_free(struct tree_dir *dir) {
 
 static const struct tree_walk_ops remove_ops = {
     .entry = on_entry,
+    .again = on_again,
     .end = on_end,
     .unreadable = on_unreadable,
     .free = dir_free,

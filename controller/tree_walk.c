@@ -90,16 +90,27 @@ static void end_if_over(struct tree_dir *dir) {
     dir->walk->ops->end(dir);
 }
 
-void tree_walk_leave(struct tree_dir *dir) {
-    dir->pending--;
-    end_if_over(dir);
-}
-
 static void start_again(struct tree_dir *dir) {
     page_drop(dir);
     dir->cookie = 0;
     memset(dir->verifier, 0, sizeof dir->verifier);
     dir->page_eof = false;
+}
+
+// Only with nothing pending: an entry that is still at work must not meet itself.
+static void go_back(struct tree_dir *dir) {
+    dir->lost = false;
+    start_again(dir);
+    if (dir->walk->ops->again(dir))
+        dir->restarts = 0;
+}
+
+void tree_walk_leave(struct tree_dir *dir) {
+    dir->pending--;
+    if (dir->lost && !dir->pending)
+        go_back(dir);
+    else
+        end_if_over(dir);
 }
 
 void tree_walk_rescan(struct tree_dir *dir) {
@@ -133,10 +144,12 @@ static void page_read(struct tree_call *call) {
     if (nfs->result < 0) {
         bool lost_place = dir->cookie && nfs->result != -ETIMEDOUT && nfs->result != -ECANCELED;
         if (lost_place && nfs->result != -ENOENT && nfs->result != -ESTALE && dir->restarts++ < RESTARTS_MAX) {
-            start_again(dir);
+            dir->lost = true;
+            if (!dir->pending)
+                go_back(dir);
             return;
         }
-        dir->page_eof = walk->ops->unreadable(dir, nfs->result);
+        dir->page_eof = walk->ops->unreadable(dir, nfs->result == -EBADE ? -EAGAIN : nfs->result);
         if (dir->page_eof)
             exhausted(dir);
         return;
@@ -144,7 +157,9 @@ static void page_read(struct tree_call *call) {
     dir->page = take_ptr(nfs->entries);
     dir->count = nfs->entry_count;
     dir->next = 0;
-    dir->page_eof = nfs->eof || !dir->count;
+    dir->page_eof = nfs->eof;
+    if (!dir->count)
+        dir->cookie = nfs->cookie; // a page of "." and ".." alone
     memcpy(dir->verifier, nfs->verifier, sizeof dir->verifier);
     walk->page_bytes += page_size(dir);
     pages_limit(walk, dir);
@@ -167,7 +182,7 @@ bool tree_walk_step(struct tree_walk *walk) {
     if (walk->loop->result)
         return false;
     for (struct tree_dir *dir = walk->busy_newest; dir; dir = dir->busy_older) {
-        if (dir->reading)
+        if (dir->reading || dir->lost)
             continue;
         if (!dir->page) {
             read_page(dir);
@@ -182,6 +197,10 @@ bool tree_walk_step(struct tree_walk *walk) {
         return true;
     }
     return false;
+}
+
+const char *tree_walk_reason(int code) {
+    return code == -EAGAIN ? "it changes faster than the server can list it; try again" : err_name(code);
 }
 
 const char *tree_path(const struct tree_dir *dir, const char *name, char buf[static TREE_PATH_MAX]) {

@@ -19,6 +19,7 @@ struct tree_dir {
     struct tree_dir *older, *newer;           // all open directories
     struct tree_dir *busy_older, *busy_newer; // those that still have entries to give
     bool busy, reading, page_eof, ended;
+    bool lost; // the server lost our place: read again from the start once every entry was left
     struct nfs_fh fh;
     char *name; // in the parent; "" for the root
     struct nfs_dirent *page;
@@ -32,6 +33,9 @@ struct tree_dir {
 struct tree_walk_ops {
     // One entry; its name lives until the call returns. Must lead to one tree_walk_leave(dir), now or later.
     void (*entry)(struct tree_dir *dir, const struct nfs_dirent *entry);
+    // The listing broke off (the server lost our place) and begins again: entries that were given come once more, all
+    // of them left. True when something went since the last time, so that this is no vain attempt.
+    bool (*again)(struct tree_dir *dir);
     // Every entry was given and left. Must lead to tree_walk_rescan or tree_walk_close.
     void (*end)(struct tree_dir *dir);
     // The directory cannot be read: true when it is to be taken as ended, false after tree_loop_fail.
@@ -58,6 +62,8 @@ void tree_walk_leave(struct tree_dir *dir);  // one entry of `dir` is over
 void tree_walk_rescan(struct tree_dir *dir); // read it again from its start
 void tree_walk_close(struct tree_dir *dir);  // it is over; its parent is left
 void tree_walk_done(struct tree_walk *walk); // frees what is still open
+
+const char *tree_walk_reason(int code); // why a directory cannot be read, for messages
 
 // "a/b/name" for messages; a long path keeps its end: "…/b/name". `name` may be NULL: the directory itself.
 #define TREE_PATH_MAX 160

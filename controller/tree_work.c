@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/directory.h"
 #include "controller/tree_work_private.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -49,20 +50,18 @@ static enum job_end remove_run(struct job *job, struct err *err) {
 static enum job_end scan_run(struct job *job, struct err *err) {
     struct removal *scan = (struct removal *)job;
     struct share *share = scan->share;
-    struct nfs_call call = {.op = NFS_READDIR, .fh = share->dirs[SHARE_DIR_TRASH]};
-    for (bool eof = false; !eof && !job_stopped(job);) {
-        call.deadline_ns = clock_monotonic(&clock_system) + TREE_WORK_CALL_NS;
-        int r = share_call(share, &call, "list .stowage/trash", err);
+    struct tree_work work = tree_worker_ops(scan->worker);
+    struct directory trash cleanup(directory_done) = {0};
+    directory_init(&trash, share, &share->dirs[SHARE_DIR_TRASH], "list .stowage/trash", 0);
+    while (!job_stopped(job)) {
+        trash.page.deadline_ns = clock_monotonic(&clock_system) + TREE_WORK_CALL_NS;
+        int r = directory_next(&trash, err);
         if (r < 0)
             return atomic_load(&share->stale) ? JOB_OVER : JOB_AGAIN;
-        for (size_t i = 0; i < call.entry_count; i++) {
-            call.cookie = call.entries[i].cookie;
-            struct tree_work work = tree_worker_ops(scan->worker);
-            work.ops->trash_added(work.self, share, call.entries[i].name);
-        }
-        eof = call.eof || !call.entry_count;
-        free(call.entries);
-        call.entries = NULL;
+        if (r == 0)
+            break;
+        for (size_t i = 0; i < trash.page.entry_count; i++)
+            work.ops->trash_added(work.self, share, trash.page.entries[i].name);
     }
     return JOB_OVER;
 }

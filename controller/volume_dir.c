@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/directory.h"
 #include "controller/store.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -102,15 +103,13 @@ void volume_dir_unmake(struct share *share, const struct record *record, int64_t
 }
 
 int volume_dir_is_empty(struct share *share, const struct nfs_fh *dir, int64_t deadline_ns, struct err *err) {
-    struct nfs_call page = {.op = NFS_READDIR, .fh = *dir, .deadline_ns = deadline_ns};
-    int r = 0;
-    size_t found = 0;
-    while (r == 0 && found == 0 && !page.eof) {
-        r = share_call(share, &page, "look into a volume's directory", err);
-        found = r == 0 ? page.entry_count : 0;
-        free(take_ptr(page.entries));
-    }
-    return r < 0 ? r : found == 0;
+    struct directory volume cleanup(directory_done) = {0};
+    directory_init(&volume, share, dir, "look into a volume's directory", deadline_ns);
+    int r;
+    while ((r = directory_next(&volume, err)) == 1)
+        if (volume.page.entry_count > 0)
+            return 0;
+    return r < 0 ? r : 1;
 }
 
 // ---- moving away --------------------------------------------------------------------------------------------

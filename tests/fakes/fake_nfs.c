@@ -84,6 +84,11 @@ void fake_nfs_set_page(struct fake_nfs_store *store, size_t entries) {
     store->page = entries ? entries : 64;
 }
 
+void fake_nfs_set_strict_cookies(struct fake_nfs_store *store, bool strict) {
+    LOCK_SCOPE(&store->lock);
+    store->strict_cookies = strict;
+}
+
 void fake_nfs_restart_server(struct fake_nfs_store *store, bool lose) {
     LOCK_SCOPE(&store->lock);
     uint64_t value = 0;

@@ -107,6 +107,7 @@ int fake_dir_add(struct fake_nfs_store *s, struct fake_inode *dir, const char *n
         return -ENOMEM;
     }
     dir->last_cookie++;
+    dir->changes++;
     *(dir->last ? &dir->last->next : &dir->first) = e;
     dir->last = e;
     inode->attr.nlink++;
@@ -120,6 +121,7 @@ int fake_dir_add(struct fake_nfs_store *s, struct fake_inode *dir, const char *n
 
 void fake_dir_remove(struct fake_nfs_store *s, struct fake_inode *dir, struct fake_entry *e) {
     (void)strmap_remove(&dir->names, e->name);
+    dir->changes++;
     *(e->prev ? &e->prev->next : &dir->first) = e->next;
     *(e->next ? &e->next->prev : &dir->last) = e->prev;
     if (S_ISDIR(e->inode->attr.mode))

@@ -32,6 +32,7 @@ struct fake_inode {
     struct strmap names;         // directory: name → struct fake_entry
     struct fake_entry *first, *last;
     uint64_t last_cookie;
+    uint64_t changes; // of the directory: the verifier of its cookies
     struct fake_inode *parent;
 };
 
@@ -41,7 +42,7 @@ struct fake_nfs_store {
     struct fake_inode **inodes; // by fileid - 1; those removed stay until the store goes, so that a handle is stale
     size_t inode_count, live;
     uint64_t used, limit, file_limit;
-    bool denied;
+    bool denied, strict_cookies;
     size_t page;
     uint8_t verifier[8];
     int64_t last_ns;

@@ -150,6 +150,61 @@ static void lists_are_whole_and_cheap(void **arg) {
     store = fake_nfs_store_free(store);
 }
 
+// Another client's change of the directory at each READDIR but the first takes this side's place in the list away.
+struct busy {
+    struct side *side;
+    struct nfs_share base, *inner;
+    int left;
+};
+
+static void busy_submit(struct nfs_share *base, struct nfs_call *call) {
+    struct busy *busy = (struct busy *)((char *)base - offsetof(struct busy, base));
+    if (call->op == NFS_READDIR && call->cookie && busy->left > 0) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "late%d", busy->left--);
+        put(busy->side, name);
+    }
+    nfs_submit(busy->inner, call);
+}
+static void busy_cancel(struct nfs_share *base, struct nfs_call *call) {
+    nfs_cancel(((struct busy *)((char *)base - offsetof(struct busy, base)))->inner, call);
+}
+
+static int list_while_it_changes(struct side *side, struct side *other, int changes, struct seen *seen,
+                                 struct err *err) {
+    static const struct nfs_backend backend = {.submit = busy_submit, .cancel = busy_cancel};
+    struct busy busy = {.side = other, .base = {&backend}, .inner = side->share->nfs, .left = changes};
+    fake_nfs_set_strict_cookies(side->store, true);
+    side->share->nfs = &busy.base;
+    int r = store_list(side->share, SHARED_VOLUME, NULL, soon(), see, seen, err);
+    side->share->nfs = busy.inner;
+    fake_nfs_set_strict_cookies(side->store, false);
+    return r;
+}
+
+static void a_list_that_lost_its_place_begins_again(void **arg) {
+    struct fake_nfs_store *store = fake_nfs_store_new();
+    struct side a, b;
+    struct err err = ERR_NONE;
+    struct seen seen = {0}, all = {0};
+    (void)arg;
+    side_start(&a, store);
+    side_start(&b, store);
+    for (int i = 0; i < RECORDS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "v%d", i);
+        put(&a, name);
+    }
+    assert_int_equal(list_while_it_changes(&b, &a, 3, &seen, &err), 0);
+    assert_int_equal(seen.count, RECORDS + 3); // `see` proves that none came twice
+    assert_int_equal(list_while_it_changes(&b, &a, 1000, &all, &err), -EAGAIN);
+    assert_non_null(strstr(err.msg, "changes faster"));
+    assert_int_equal(all.count, 0);
+    side_stop(&a);
+    side_stop(&b);
+    store = fake_nfs_store_free(store);
+}
+
 static void creation_is_exclusive(void **arg) {
     struct fake_nfs_store *store = fake_nfs_store_new();
     struct side a, b;
@@ -246,7 +301,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_are_whole_and_cheap),      cmocka_unit_test(creation_is_exclusive),
         cmocka_unit_test(records_survive_the_round_trip), cmocka_unit_test(damage_is_told_from_newer),
-        cmocka_unit_test(a_reused_inode_is_another_file),
+        cmocka_unit_test(a_reused_inode_is_another_file), cmocka_unit_test(a_list_that_lost_its_place_begins_again),
     };
     log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_AUTO);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,6 +107,72 @@ static void copies_deep_and_wide(void **state) {
     assert_copied(f);
 }
 
+// ---- a source that changes while it is listed: the server forgets its cookies ----------------------------------------
+
+struct busy {
+    struct fixture *f;
+    long left; // changes still to come, one at each CREATE of the copy
+};
+
+static void change_source(const struct nfs_call *call, void *arg) {
+    struct busy *busy = arg;
+    if (call->op != NFS_CREATE || busy->left-- <= 0)
+        return;
+    (void)kit_file(busy->f->other, &busy->f->from, "passing", "");
+    struct nfs_call drop = {.op = NFS_REMOVE, .fh = busy->f->from, .name = "passing"};
+    assert_int_equal(nfs_run(busy->f->other, &drop), 0);
+}
+
+static int copy_while_it_changes(struct fixture *f, long changes, struct tree_copy_progress *progress,
+                                 struct err *err) {
+    struct busy busy = {.f = f, .left = changes};
+    fake_nfs_set_strict_cookies(f->store, true);
+    faulty_nfs_hook(f->share, change_source, &busy);
+    int r = copy(f, NULL, progress, err);
+    faulty_nfs_hook(f->share, NULL, NULL);
+    fake_nfs_set_strict_cookies(f->store, false);
+    return r;
+}
+
+static void lost_cookies_copy_nothing_twice(void **state) {
+    struct fixture *f = *state;
+    struct tree_copy_progress progress = {0};
+    struct nfs_fh sub = kit_mkdir(f->other, &f->from, "sub");
+    (void)kit_file(f->other, &sub, "below", "12345");
+    for (int i = 0; i < 300; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%d", i);
+        struct nfs_fh file = kit_file(f->other, &f->from, name, "12345");
+        (void)snprintf(name, sizeof name, "%d again", i);
+        if (i % 3 == 0)
+            kit_link(f->other, &file, i % 2 ? &sub : &f->from, name);
+    }
+    struct nfs_attr before = kit_attr(f->other, &f->from);
+    assert_int_equal(copy_while_it_changes(f, 80, &progress, NULL), 0);
+    kit_set(f->other, &f->from, &(struct nfs_setattr){.mask = NFS_SET_MTIME, .mtime = before.mtime});
+    assert_copied(f);
+    assert_true(progress.skipped > 0); // the listing did begin again
+    assert_int_equal(faulty_nfs_count(f->share, FAULTY_OP, NFS_WRITE), 301);
+    assert_int_equal(progress.bytes, 301 * 5);
+    assert_int_equal(progress.bytes_found, 301 * 5);
+}
+
+static void a_directory_that_never_rests_is_told(void **state) {
+    struct fixture *f = *state;
+    struct err err = ERR_NONE;
+    for (int i = 0; i < 2000; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%d", i);
+        (void)kit_file(f->other, &f->from, name, "");
+    }
+    struct nfs_attr before = kit_attr(f->other, &f->from);
+    assert_int_equal(copy_while_it_changes(f, 1000 * 1000, NULL, &err), -EAGAIN);
+    assert_non_null(strstr(err.msg, "changes faster"));
+    kit_set(f->other, &f->from, &(struct nfs_setattr){.mask = NFS_SET_MTIME, .mtime = before.mtime});
+    assert_int_equal(copy(f, NULL, NULL, NULL), 0);
+    assert_copied(f);
+}
+
 static void huge_hole_is_not_read(void **state) {
     struct fixture *f = *state;
     (void)kit_sparse(f->other, &f->from, "hole", UINT64_C(1) << 36, 0, 0);
@@ -368,6 +434,8 @@ int main(void) {
         T(copies_times_of_access),
         T(copies_deep_and_wide),
         T(huge_hole_is_not_read),
+        T(lost_cookies_copy_nothing_twice),
+        T(a_directory_that_never_rests_is_told),
         T(sparse_file_with_one_block_stays_sparse),
         T(keeps_within_the_buffer),
         T(out_of_space_is_told),
