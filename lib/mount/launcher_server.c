@@ -97,7 +97,7 @@ static int read_args(const struct json *list, const char *args[ARGS_MAX + 1], st
         return err_set(err, -EINVAL, "a daemon has 1 to %d arguments", ARGS_MAX);
     for (size_t i = 0; i < count; i++) {
         args[i] = json_text(json_at(list, i));
-        if (!args[i] || str_starts(args[i], "--serve"))
+        if (!args[i] || str_eq(args[i], "--serve") || str_starts(args[i], "--serve="))
             return err_set(err, -EINVAL, "an argument of the daemon is none");
     }
     args[count] = NULL;

@@ -110,7 +110,7 @@ static int tear_down(void **state) {
 static int spawn(const char *mount_point, struct process_id *ret, int *ret_pidfd, struct err *err) {
     int fds[2];
     assert_int_equal(pipe(fds), 0);
-    const char *args[] = {"--mount-point", mount_point, NULL};
+    const char *args[] = {"--mount-point", mount_point, "--server", "s", NULL};
     int r = launcher_spawn(&kit.launcher, args, fds[1], ret, ret_pidfd, err);
     (void)close(fds[1]);
     char line[64] = "", expected[64];

@@ -4,6 +4,7 @@
 # the test's own, so that no mount can be left behind on the machine.
 #
 #   node_kit_start [FLAG...]     needs root; sets WORK, VOLUME, CONTEXT (JSON), STAGING; FLAGS go to the node
+#   NODE_KIT_NO_NODE=1           before it: the test starts the node itself
 #   CAPABILITY_FLAGS             mount options of every capability, as JSON texts: '"vers=3","ro"'
 #   node_csi METHOD JSON         one call, as it is; prints the reply
 #   node_stage / node_publish TARGET [true|false: read-only] [ACCESS MODE] / node_unpublish TARGET / node_unstage
@@ -54,7 +55,7 @@ node_kit_start() {
     # shellcheck source=/dev/null
     . "$WORK/nfs/env"
     NODE_FLAGS=("$@")
-    stowage_start node "$WORK" "$@"
+    [ -n "${NODE_KIT_NO_NODE:-}" ] || stowage_start node "$WORK" "$@"
     STAGING=$WORK/staging/volume-1
     mkdir "$STAGING"
     # shellcheck disable=SC2153 # of nfs/env
