@@ -3,6 +3,8 @@
 # What an end-to-end case is written with. A case is a script of cases/; it sources this file, and has then a namespace of its
 # own, which is removed at its end, and the words below. `set -e` fails it; skip (scripts/lib.sh) ends it as skipped.
 #
+# shellcheck disable=SC2016,SC2034 # expanded in the pod; used by the cases
+#
 # The driver is installed by run.sh as release $RELEASE in namespace $SYSTEM, with the embedded NFS server.
 
 # shellcheck source=scripts/lib.sh
@@ -184,7 +186,8 @@ signal_all() {
 # writer_start NAME NODE CLAIM: appends numbered lines, each fsynced, ten a second; ends at the first error
 writer_start() {
     pod "$1" "$2" "$3" 'i=0; while i=$((i+1)); do
-        echo $i >>/data/writer-'"$1"' && fsync /data/writer-'"$1"' || { echo "write $i failed" >&2; exit 1; }
+        echo $i | dd of=/data/writer-'"$1"' oflag=append conv=notrunc,fsync 2>/tmp/err || {
+            echo "write $i: $(cat /tmp/err)" >&2; exit 1; }
         sleep 0.1; done'
     running "$1"
 }
