@@ -56,6 +56,7 @@ state = "/run/containerd"
   address = "/run/containerd/containerd.sock"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "docker.io/$PAUSE_IMAGE"
+  restrict_oom_score_adj = true # a machine that is a guest itself may lack CAP_SYS_RESOURCE, and pods would not start
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "/etc/cni/net.d"
