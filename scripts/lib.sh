@@ -47,7 +47,7 @@ packages_for() {
     lint) say "clang-format clang-tidy shellcheck" ;;
     images) say "buildah mmdebstrap ca-certificates" ;;
     cluster) say "containerd runc containernetworking-plugins nftables iptables conntrack iproute2 util-linux procps" \
-        "busybox-static openssl curl gcc libc6-dev" ;;
+        "busybox-static openssl curl jq gcc libc6-dev" ;;
     go) say "golang-go ca-certificates" ;;
     *) die "no packages are known for '$1'" ;;
     esac
