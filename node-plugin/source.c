@@ -13,6 +13,10 @@ static int check_server(const char *value, struct err *err) {
     for (const char *c = value; *c; c++)
         if ((unsigned char)*c <= ' ' || *c == ',' || *c == '/' || *c == 0x7f)
             return err_set(err, -EINVAL, "server '%.60s' is no host name or address", value);
+    size_t len = strlen(value);
+    bool open = value[0] == '[', closed = len > 0 && value[len - 1] == ']';
+    if (strcspn(value + open, "[]") != len - open - closed || open != closed || (open && !strchr(value, ':')))
+        return err_set(err, -EINVAL, "server '%.60s' is no host name or address; write IPv6 as [2001:db8::1]", value);
     return 0;
 }
 
@@ -70,13 +74,22 @@ static size_t trimmed(const char *path) {
     return len;
 }
 
+// "[2001:db8::1]" is the same server as "2001:db8::1": resolvers want it bare, mount sources in brackets.
+static void strip_brackets(char *server) {
+    size_t len = strlen(server);
+    if (server[0] != '[')
+        return;
+    (void)memmove(server, server + 1, len - 2);
+    server[len - 2] = '\0';
+}
+
 static int join(struct volume_source *s, struct err *err) {
     size_t share = trimmed(s->share), sub = trimmed(s->sub_dir);
     if (share == 0 && sub == 0)
         s->directory = mem_strdup("/");
     else
         s->directory = mem_printf("%.*s%s%.*s", (int)share, s->share, sub ? "/" : "", (int)sub, sub ? s->sub_dir : "");
-    bool v6 = strchr(s->server, ':') && s->server[0] != '[';
+    bool v6 = strchr(s->server, ':') != NULL;
     s->name = s->directory ? mem_printf(v6 ? "[%s]:%s" : "%s:%s", s->server, s->directory) : NULL;
     return s->name ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
@@ -89,8 +102,10 @@ int volume_source_parse(const struct string_map *context, struct volume_source *
             r = fields_set(&fields, &source, context->items[i].key, context->items[i].value, err);
     if (r == 0)
         r = fields_required(&fields, &source, err);
-    if (r == 0)
+    if (r == 0) {
+        strip_brackets(source.server);
         r = join(&source, err);
+    }
     if (r < 0)
         return r;
     *ret = source;

@@ -9,6 +9,7 @@
 # EXPORT_DIR is served as /export for NFSv3 and NFSv4.0. STATE_DIR holds the server's configuration, its log, `pid`, and
 # `env` with NFS_HOST, NFS_PORT, MNT_PORT, NFS_SHARE, NFS_EXPORT_DIR, NFS_PID and RPCBIND_STARTED (1: by this start).
 # Environment: SQUASH=no_root_squash|root_squash|all_squash (default no_root_squash); NFS_LOG_LEVEL (default EVENT);
+#              NFS_BIND: address to serve on (default 127.0.0.1; "::1" for IPv6);
 #              NFS_MINOR_VERSIONS: of NFSv4, comma-separated (default 0);
 #              STOP_RPCBIND=1 with stop: also stops the rpcbind that this state directory started.
 # Without ports, two free ones are taken. Needs root and the Debian packages nfs-ganesha, nfs-ganesha-vfs and rpcbind.
@@ -85,7 +86,7 @@ NFS_CORE_PARAM {
     NFS_Protocols = 3,4;
     NFS_Port = $nfs_port;
     MNT_Port = $mnt_port;
-    Bind_addr = 127.0.0.1;
+    Bind_addr = ${NFS_BIND:-127.0.0.1};
     Enable_NLM = false;
     Enable_RQUOTA = false;
     Enable_UDP = false;
@@ -116,7 +117,9 @@ CONF
 # An RPC null call to the program at this very port, without asking rpcbind.
 nfs_server_answers() {
     local port=$1 program=$2 version=$3
-    timeout 2 rpcinfo -a "127.0.0.1.$((port / 256)).$((port % 256))" -T tcp "$program" "$version" >/dev/null 2>&1
+    local host=${NFS_BIND:-127.0.0.1} net=tcp
+    [[ $host != *:* ]] || net=tcp6
+    timeout 2 rpcinfo -a "$host.$((port / 256)).$((port % 256))" -T "$net" "$program" "$version" >/dev/null 2>&1
 }
 
 nfs_server_start() {
@@ -152,7 +155,7 @@ nfs_server_start() {
     exec {nfs_server_lock}>&-
     disown "$pid" 2>/dev/null || true
     cat >"$state/env" <<ENV
-NFS_HOST=127.0.0.1
+NFS_HOST=${NFS_BIND:-127.0.0.1}
 NFS_PORT=$nfs_port
 MNT_PORT=$mnt_port
 NFS_SHARE=/export

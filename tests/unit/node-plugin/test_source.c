@@ -40,6 +40,11 @@ static void the_root_of_a_share_and_an_address_with_colons(void **state) {
     struct volume_source t cleanup(volume_source_done) = {0};
     assert_int_equal(PARSE(&t, NULL, SERVER, {"share", "/"}, {"subDir", "v"}), 0);
     assert_string_equal(t.directory, "/v");
+    // In brackets it is the same server: bare for resolvers, in brackets for the kernel.
+    struct volume_source u cleanup(volume_source_done) = {0};
+    assert_int_equal(PARSE(&u, NULL, {"server", "[fd00::5]"}, {"share", "/"}), 0);
+    assert_string_equal(u.server, "fd00::5");
+    assert_string_equal(u.name, "[fd00::5]:/");
 }
 
 static void what_others_add_is_ignored(void **state) {
@@ -56,6 +61,9 @@ static void what_is_wrong_is_named(void **state) {
         struct string_pair pair;
         const char *named;
     } bad[] = {
+        {{"server", "[]"}, "server"},          {{"server", "[fd00::5"}, "server"},
+        {{"server", "fd00::5]"}, "server"},    {{"server", "[host]"}, "server"},
+        {{"server", "[fd00::5]]"}, "server"},  {{"server", "["}, "server"},
         {{"server", "a,b"}, "server"},         {{"server", "a/b"}, "server"},
         {{"server", "a b"}, "server"},         {{"share", "relative"}, "share"},
         {{"share", "/a/../b"}, "share"},       {{"subDir", "/abs"}, "subDir"},
