@@ -1,0 +1,100 @@
+{{/* Names. The release "stowage" gives stowage-controller; the release "x" gives x-stowage-controller. */}}
+{{- define "stowage.name" -}}
+{{- if contains "stowage" .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-stowage{{ end -}}
+{{- end }}
+
+{{- define "stowage.driver" -}}csi.stowage.dev{{- end }}
+
+{{/* Labels of an object; call with (list . "component"). */}}
+{{- define "stowage.labels" -}}
+{{- $ := index . 0 -}}
+{{ include "stowage.selector" . }}
+app.kubernetes.io/version: {{ $.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $.Release.Service }}
+helm.sh/chart: {{ $.Chart.Name }}-{{ $.Chart.Version }}
+{{- with $.Values.customLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "stowage.selector" -}}
+{{- $ := index . 0 -}}
+app.kubernetes.io/name: stowage
+app.kubernetes.io/instance: {{ $.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- define "stowage.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "stowage.nfsServer.host" -}}
+{{- if .Values.nfsServer.clusterIP }}{{ .Values.nfsServer.clusterIP }}
+{{- else }}{{ include "stowage.name" . }}-nfs.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}
+{{- end }}
+{{- end }}
+
+{{/* The StorageClasses of both kinds: those of the list, and the embedded server's. As a JSON object {"list": […]}. */}}
+{{- define "stowage.classes" -}}
+{{- $classes := .Values.storageClasses -}}
+{{- if .Values.nfsServer.enabled -}}
+{{- $own := dict "server" (include "stowage.nfsServer.host" .) "share" "/export" "nfsPort" "2049" "mountPort" "20048" -}}
+{{- $c := .Values.nfsServer.storageClass -}}
+{{- $classes = append $classes (dict "name" $c.name "default" $c.default "reclaimPolicy" $c.reclaimPolicy "mountOptions" $c.mountOptions "parameters" (merge (dict) $c.parameters $own)) -}}
+{{- end -}}
+{{- dict "list" $classes | toJson -}}
+{{- end }}
+
+{{/* The share of a class as the controller's --share takes it; nothing when the class names none. */}}
+{{- define "stowage.location" -}}
+{{- $p := dict -}}
+{{- range $key, $value := .parameters }}{{ $_ := set $p (lower $key) (toString $value) }}{{ end -}}
+{{- if and $p.server $p.share -}}
+{{- $host := $p.server -}}
+{{- if and (contains ":" $host) (not (hasPrefix "[" $host)) }}{{ $host = printf "[%s]" $host }}{{ end -}}
+{{- $host -}}
+{{- if and $p.nfsport (ne $p.nfsport "0") }}:{{ $p.nfsport }}{{ if and $p.mountport (ne $p.mountport "0") }}:{{ $p.mountport }}{{ end }}{{ end -}}
+{{- if and $p.nfsversion (ne $p.nfsversion "0") }}+{{ $p.nfsversion }}{{ end -}}
+{{- $p.share -}}
+{{- end -}}
+{{- end }}
+
+{{- define "stowage.pullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+{{- range . }}
+  - name: {{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* For containers without any privilege. */}}
+{{- define "stowage.unprivileged" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* The kubelet asks the program itself, over its CSI socket: no sidecar is needed for it. Call with the flag that names it. */}}
+{{- define "stowage.csiProbes" -}}
+startupProbe:
+  exec: {command: [/usr/bin/stowage, csi, Probe, {{ . }}, --timeout=3]}
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 60
+livenessProbe:
+  exec: {command: [/usr/bin/stowage, csi, Probe, {{ . }}, --timeout=8]}
+  periodSeconds: 20
+  timeoutSeconds: 10
+  failureThreshold: 5
+{{- end }}
+
+{{/* A sidecar with leader election tells on its own port whether it still holds or seeks the lease. */}}
+{{- define "stowage.leaderProbe" -}}
+livenessProbe:
+  httpGet: {path: /healthz/leader-election, port: {{ . }}}
+  initialDelaySeconds: 10
+  timeoutSeconds: 10
+  periodSeconds: 20
+{{- end }}
