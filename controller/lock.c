@@ -178,11 +178,26 @@ int lock_renew(struct lock *lock, int64_t deadline_ns, struct err *err) {
     return r;
 }
 
+// Sent twice, the REMOVE might take away what another controller has locked in between: after a lost connection the
+// file goes only if it still is ours.
+static int release(struct lock *lock, int64_t deadline_ns) {
+    struct nfs_call drop = {.op = NFS_REMOVE,
+                            .fh = lock->share->dirs[SHARE_DIR_LOCKS],
+                            .name = lock->name,
+                            .once = true,
+                            .deadline_ns = deadline_ns};
+    int r = share_call(lock->share, &drop, "release a lock", NULL);
+    if (r != -ECONNRESET)
+        return r;
+    r = lock_break(lock->share, lock->name, lock->fileid, deadline_ns, NULL);
+    return r == -EAGAIN ? 0 : r; // released, and perhaps taken by another since
+}
+
 struct lock *lock_free(struct lock *lock) {
     if (!lock)
         return NULL;
     int64_t deadline_ns = clock_monotonic(&clock_system) + 2 * NS_PER_S;
-    if (lock_held(lock) && remove_file(lock->share, SHARE_DIR_LOCKS, lock->name, deadline_ns) < 0)
+    if (lock_held(lock) && release(lock, deadline_ns) < 0)
         log_debug("lock left to run out", LOG_S("share", lock->share->text), LOG_S("lock", lock->name));
     lock->share = share_free(lock->share);
     free(lock);

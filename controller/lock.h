@@ -5,7 +5,8 @@
 //     renew    SETATTR mtime to the server's time, by handle: -ESTALE when somebody broke the lock
 //     break    a file older than LOCK_LEASE_S, by the server's clock (a file made just now in tmp/ tells it), is
 //              renamed to tmp/, and the lock is taken again
-//     release  REMOVE, only while the lease surely runs; otherwise the file is left to be broken
+//     release  REMOVE, sent once, only while the lease surely runs; otherwise the file is left to be broken. When the
+//              reply is lost, what is there now is removed only if it is this very file
 //
 // Why:     one round trip to take, one to release; nobody's clock but the server's decides.
 // Owns:    a lock belongs to the thread or job that took it; it holds a reference to its share.

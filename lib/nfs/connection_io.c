@@ -56,7 +56,21 @@ static void refresh_address(struct conn *conn) {
         net_choose_address(&found, &conn->address);
 }
 
+// Calls that must not be carried out twice, of which nobody knows whether they were once.
+static void give_back(struct conn *conn) {
+    struct req *req = conn->active.first;
+    while (req) {
+        if (!req->resent || !req->origin->once) {
+            req = req->next;
+            continue;
+        }
+        conn_finish(req, -ECONNRESET); // `done` may have changed the queue
+        req = conn->active.first;
+    }
+}
+
 void conn_reconnect(struct conn *conn, int64_t now) {
+    give_back(conn);
     refresh_address(conn);
     conn->connect_by_ns = now + CONNECT_TIMEOUT_NS;
     uint16_t port = conn->losses % OTHER_PORT_EACH == 0 ? 0 : conn->local_port; // a firewall may hold the old one

@@ -102,6 +102,7 @@ struct nfs_call {
     // in
     enum nfs_op op;
     bool exclusive, stable, want_attr;
+    bool once; // never sent again after the connection was lost: -ECONNRESET, and it may have been done
     const struct nfs_cred *cred; // NULL: the share's default
     struct nfs_fh fh, fh2;
     const char *name, *name2, *target;

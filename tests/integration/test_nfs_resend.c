@@ -171,6 +171,17 @@ static void test_remove(void **state) {
     assert_int_equal(run_twice(&c), 0);
 }
 
+static void test_once_is_not_sent_again(void **state) {
+    (void)state;
+    (void)make("once");
+    struct nfs_call c = {.op = NFS_REMOVE, .fh = root(), .name = "once", .once = true};
+    assert_int_equal(run_twice(&c), -ECONNRESET);
+    (void)make("once"); // it was done, and this one is another's: it stays
+    struct nfs_call found;
+    assert_int_equal(look("once", &found), 0);
+    assert_int_equal(run(&c), 0);
+}
+
 static void test_rename(void **state) {
     (void)state;
     struct nfs_call file = make("before"), found;
@@ -211,6 +222,7 @@ static int suite(int of_version) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_link, setup, teardown),
         cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_once_is_not_sent_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rename, setup, teardown),
         cmocka_unit_test_setup_teardown(test_exclusive_stays_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_comes_from_the_same_port, setup, teardown),
