@@ -84,6 +84,10 @@ bool json_has_int(const struct json *object, const char *key) {
     return json_is_integer(json_object_get(raw(object), key));
 }
 
+bool json_is_an_object(const struct json *value) {
+    return json_is_object(raw(value));
+}
+
 size_t json_length(const struct json *value) {
     return json_is_array(raw(value)) ? json_array_size(raw(value)) : json_object_size(raw(value));
 }

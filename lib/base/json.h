@@ -40,6 +40,7 @@ int64_t json_get_int(const struct json *object, const char *key, int64_t fallbac
 bool json_get_bool(const struct json *object, const char *key, bool fallback);
 const struct json *json_get(const struct json *object, const char *key);
 bool json_has_int(const struct json *object, const char *key);
+bool json_is_an_object(const struct json *value);
 size_t json_length(const struct json *array_or_object);
 const struct json *json_at(const struct json *array, size_t index);
 const char *json_text(const struct json *value); // of a string value, else NULL

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sidecar/access.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/base/mem.h"
+#include "sidecar/sigv4.h"
+#include "sidecar/tokens.h"
+
+static const char *bearer_of(const struct http_request *request) {
+    const char *header = http_request_header(request, "Authorization");
+    if (!header || strncasecmp(header, "Bearer ", 7) != 0)
+        return NULL;
+    header += 7;
+    return header + strspn(header, " ");
+}
+
+// The workspace that the path names, or the only one there is.
+static int workspace_of_path(struct service *service, const struct http_request *request,
+                             char ret[static ENGINE_NAME_MAX + 1], struct err *err) {
+    const char *workspace = NULL;
+    (void)http_request_prefix(request, &workspace);
+    if (!workspace)
+        return tokens_only_workspace(service->tokens, ret)
+                   ? 0
+                   : err_set(err, -EPERM, "give a token, or name the workspace: /api/v2/workspaces/NAME/...");
+    if (strlen(workspace) > ENGINE_NAME_MAX)
+        return err_set(err, -ENOENT, "no such workspace");
+    (void)snprintf(ret, ENGINE_NAME_MAX + 1, "%s", workspace);
+    return 0;
+}
+
+static int check_token(struct service *service, const struct http_request *request, unsigned access,
+                       struct principal *ret, struct err *err) {
+    const char *token = bearer_of(request), *workspace = NULL;
+    (void)http_request_prefix(request, &workspace);
+    if (!token)
+        return err_set(err, -EPERM, "a token is needed: send 'Authorization: Bearer TOKEN'");
+    int r = tokens_find(service->tokens, token, strlen(token), ret, err);
+    if (r < 0)
+        return r;
+    if (workspace && !str_eq(workspace, ret->workspace))
+        return err_set(err, -EACCES, "the token is not for workspace '%.63s'", workspace);
+    if ((access & ACCESS_WRITE) && !ret->write)
+        return err_set(err, -EACCES, "the token may only read");
+    return 0;
+}
+
+// ---- presigned URLs ----
+
+// "https://host:port" without a path → "host:port".
+static const char *host_of_url(const char *url) {
+    const char *host = url ? strstr(url, "://") : NULL;
+    return host ? host + 3 : NULL;
+}
+
+static const char *signed_method(const struct http_request *request) {
+    switch (http_request_method(request)) {
+    case HTTP_GET:
+    case HTTP_HEAD: // tells no more than GET
+        return "GET";
+    case HTTP_PUT:
+        return "PUT";
+    case HTTP_POST:
+        return "POST";
+    case HTTP_DELETE:
+        return "DELETE";
+    default:
+        return "OPTIONS";
+    }
+}
+
+static int check_signature(struct service *service, const struct http_request *request, struct principal *ret,
+                           struct err *err) {
+    const char *target = http_request_target(request), *query = strchr(target, '?');
+    const char *hosts[] = {http_request_header(request, "Host"), host_of_url(service->public_url)};
+    int r = workspace_of_path(service, request, ret->workspace, err);
+    if (r < 0)
+        return r;
+    if (!query)
+        return err_set(err, -EPERM, "the URL is not signed");
+    r = err_set(err, -EPERM, "the request names no host");
+    for (size_t i = 0; r < 0 && i < ARRAY_SIZE(hosts); i++) {
+        struct sigv4_request sent = {
+            .method = signed_method(request), .host = hosts[i], .path = target, .path_len = (size_t)(query - target)};
+        if (hosts[i])
+            r = sigv4_verify(service->signer, ret->workspace, &sent, query + 1, strlen(query + 1),
+                             clock_wall(service->clock) / NS_PER_S, err);
+    }
+    if (r < 0)
+        r = err->code = -EACCES; // as S3: 403, for a token would not help
+    ret->write = r == 0;
+    return r;
+}
+
+char *access_object_url(const struct service *service, const struct http_request *request, const char *bucket,
+                        struct blob key, const char *method) {
+    struct str path cleanup_str = {0}, url cleanup_str = {0};
+    const char *host = http_request_header(request, "Host"), *workspace = request_workspace(request);
+    if (service->public_url)
+        host = host_of_url(service->public_url);
+    if (!host)
+        host = "localhost";
+    (void)str_printf(&path, "/api/v2/workspaces/%s/objects/%s/", workspace, bucket);
+    if (sigv4_encode(&path, key.data, key.len, true) < 0)
+        return NULL;
+    if (service->public_url)
+        (void)str_append(&url, service->public_url);
+    else
+        (void)str_printf(&url, "%s://%s", service->tls ? "https" : "http", host);
+    (void)str_append(&url, path.data);
+    if (method) {
+        struct sigv4_request request_to_be = {.method = method, .host = host, .path = path.data, .path_len = path.len};
+        (void)str_append(&url, "?");
+        if (sigv4_presign(service->signer, workspace, &request_to_be, clock_wall(service->clock) / NS_PER_S,
+                          SIGV4_EXPIRES_S, &url) < 0)
+            return NULL;
+    }
+    return str_take(&url);
+}
+
+// ---- the hook ----
+
+static int decide(struct service *service, const struct http_request *request, struct principal *ret, struct err *err) {
+    unsigned access = http_request_route(request)->access;
+    size_t key_len = 0;
+    if (access == 0)
+        return 0;
+    if ((access & ACCESS_SIGNED) && http_request_query(request, "X-Amz-Signature", NULL))
+        return check_signature(service, request, ret, err);
+    (void)http_request_arg(request, "key", &key_len);
+    bool public = (access & ACCESS_PUBLIC) && key_len > 0; // the list of keys is not
+    int r = check_token(service, request, access, ret, err);
+    if (r == 0 || !public)
+        return r;
+    *ret = (struct principal){0};
+    return workspace_of_path(service, request, ret->workspace, err);
+}
+
+int access_authorize(void *arg, struct http_request *request, struct err *err) {
+    struct principal *principal = mem_zalloc(sizeof *principal);
+    if (!principal)
+        return err_set(err, -ENOMEM, "out of memory; try again later");
+    http_request_set_user(request, principal, free);
+    int r = decide(arg, request, principal, err);
+    if (r == -EPERM && http_reply_header(request, "WWW-Authenticate", "Bearer") < 0)
+        return -ENOMEM;
+    return r;
+}
