@@ -16,7 +16,7 @@
 #include "csi/server.h"
 #include "lib/base/log.h"
 #include "lib/base/metrics.h"
-#include "lib/http/server.h"
+#include "lib/http/health.h"
 
 #define STOP_GRACE_MS 10000
 
@@ -29,7 +29,7 @@ struct process { // in the order of their making
     struct snapshots *snapshots;
     struct volume_class class;
     struct csi_server *csi;
-    struct http_server *http;
+    struct http_health *http;
 };
 
 // ---- what is measured -------------------------------------------------------------------------------------------
@@ -63,8 +63,6 @@ static int answer_health(void *arg, struct str *body, const char **ret_type) {
     (void)arg, (void)ret_type;
     return str_append(body, "ok\n") < 0 ? 500 : 200;
 }
-
-static const struct http_route routes[] = {{"/healthz", answer_health, NULL}, {"/metrics", http_metrics, NULL}};
 
 // ---- building, in order -------------------------------------------------------------------------------------------
 
@@ -165,7 +163,7 @@ static int start_csi(struct process *p, struct err *err) {
 
 static int start_http(struct process *p, struct err *err) {
     register_metrics(p);
-    return p->config.http ? http_server_start(p->config.http, routes, ARRAY_SIZE(routes), &p->http, err) : 0;
+    return p->config.http ? http_health_start(p->config.http, answer_health, NULL, &p->http, err) : 0;
 }
 
 static int start(struct process *p, struct err *err) {
@@ -178,7 +176,7 @@ static int start(struct process *p, struct err *err) {
 }
 
 static void stop(struct process *p) {
-    p->http = http_server_free(p->http);
+    p->http = http_health_free(p->http);
     p->csi = csi_server_stop(p->csi, STOP_GRACE_MS);
     p->resume = resume_free(p->resume);
     p->worker = tree_worker_free(p->worker);

@@ -9,7 +9,7 @@
 #include "csi/shared_volume.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
-#include "lib/http/server.h"
+#include "lib/http/health.h"
 #include "lib/mount/child.h"
 #include "node-plugin/config.h"
 #include "node-plugin/metrics.h"
@@ -25,8 +25,6 @@ static int healthz(void *arg, struct str *body, const char **ret_type) {
     (void)str_append(body, "ok\n");
     return 200;
 }
-
-static const struct http_route routes[] = {{"/healthz", healthz, NULL}, {"/metrics", http_metrics, NULL}};
 
 // SIGTERM and SIGINT are blocked in every thread and waited for here.
 static void block_signals(sigset_t *ret) {
@@ -72,9 +70,9 @@ static void choose_mode(const struct node_config *config, const struct launcher 
 static int serve(const struct node_config *config, struct node *node, const sigset_t *signals, struct err *err) {
     struct volume_class class = {.driver_name = SHARED_DRIVER_NAME, .node = &node_ops, .node_self = node};
     struct csi_server_options options = {.socket = config->socket, .class = &class, .threads = config->threads};
-    struct http_server *http cleanup(http_server_freep) = NULL;
+    struct http_health *http cleanup(http_health_freep) = NULL;
     if (!str_empty(config->http)) {
-        int r = http_server_start(config->http, routes, ARRAY_SIZE(routes), &http, err);
+        int r = http_health_start(config->http, healthz, NULL, &http, err);
         if (r < 0)
             return r;
     }

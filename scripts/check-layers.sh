@@ -69,7 +69,7 @@ library_of() {
     protobuf-c/*) library=protobuf-c ;;
     jansson*) library=jansson ;;
     nettle/*) library=nettle ;;
-    microhttpd*) library=libmicrohttpd ;;
+    openssl/*) library=openssl ;;
     curl/*) library=libcurl ;;
     sqlite3*) library=sqlite ;;
     cmocka*) library=cmocka ;;

@@ -145,6 +145,8 @@ static void render_histogram(struct str *out, const struct metric *m, const stru
 static void render_metric(struct str *out, struct metric *m) {
     static const char *const types[] = {"counter", "gauge", "histogram"};
     (void)str_printf(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, types[m->type]);
+    if (m->collect)
+        m->collect(m->arg, out);
     if (m->read)
         (void)str_printf(out, "%s %.17g\n", m->name, m->read(m->arg));
     for (size_t i = 0; i < m->count; i++) {

@@ -33,7 +33,7 @@ struct http_route {
     const char *pattern;
     bool raw_query; // "?..." belongs to the last argument: the route has no query parameters
     enum http_body body;
-    size_t body_max; // bytes
+    size_t body_max; // bytes; 0: no limit for HTTP_BODY_STREAM, nothing for HTTP_BODY_WHOLE
     void (*handle)(void *arg, struct http_request *request);
     const char *name;    // of the route in metrics, logs and as OpenAPI operationId: "kv_get"
     const char *summary; // one line, for OpenAPI
@@ -51,6 +51,8 @@ const char *http_request_prefix(const struct http_request *request, const char *
 const void *http_request_body(const struct http_request *request, size_t *ret_len);              // HTTP_BODY_WHOLE
 int64_t http_request_content_length(const struct http_request *request); // -1: chunked; 0: no body
 const char *http_request_id(const struct http_request *request);         // for logs; also sent as X-Request-Id
+// True once the client has hung up (or closed its sending side): before something irrevocable is done for it. Any thread.
+bool http_request_gone(const struct http_request *request);
 void http_request_set_user(struct http_request *request, void *user, void (*free_user)(void *));
 void *http_request_user(const struct http_request *request);
 
@@ -60,7 +62,9 @@ int http_request_form_part(struct http_request *request, const char *field, cons
                            struct err *err) must_check;
 
 // Takes the body piece by piece, on the connection's thread. `end` is called exactly once: with 0 after the last byte,
-// or with -errno when the client went away or a limit was passed; it then answers (unless the client is gone).
+// or with -errno: what `write` gave, -E2BIG beyond body_max, -EBADMSG (chunks or form malformed or cut short), or
+// -ECONNRESET when the client is gone; then it answers, for example with http_reply_error(request, the same error as
+// http_request_error). With -ECONNRESET the request ends when `end` returns, and answers are ignored.
 // A `write` may return -EAGAIN after it arranged for http_request_resume: the same bytes come again (back-pressure).
 struct http_sink {
     int (*write)(void *arg, const void *data, size_t len, struct err *err);
@@ -68,7 +72,8 @@ struct http_sink {
 };
 void http_request_stream(struct http_request *request, const char *form_field, // NULL: the raw body
                          const struct http_sink *sink, void *arg);
-void http_request_resume(struct http_request *request);
+const struct err *http_request_error(const struct http_request *request); // of the body, in `end`
+void http_request_resume(struct http_request *request); // any thread, while the sink or source has not ended
 
 // Answers. Each ends the request for the handler. Headers are copied; those set before the reply are sent with it.
 int http_reply_header(struct http_request *request, const char *name, const char *value) must_check; // -EINVAL: CR, LF

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/http/server.h"
+#include "lib/http/health.h"
 
 static int healthz(void *arg, struct str *body, const char **ret_type) {
     (void)ret_type;
@@ -16,23 +16,22 @@ static int healthz(void *arg, struct str *body, const char **ret_type) {
     return 503;
 }
 static char message[] = "share unreachable\n";
-static const struct http_route routes[] = {{"/healthz", healthz, message}, {"/metrics", http_metrics, NULL}};
 
 static int start(void **state) {
-    struct http_server *server = NULL;
-    int r = http_server_start("127.0.0.1:0", routes, ARRAY_SIZE(routes), &server, NULL);
+    struct http_health *server = NULL;
+    int r = http_health_start("127.0.0.1:0", healthz, message, &server, NULL);
     *state = server;
     return r;
 }
 static int stop(void **state) {
-    (void)http_server_free(*state);
+    (void)http_health_free(*state);
     return 0;
 }
 
 // Sends raw bytes, reads until the server closes, and returns the number of bytes.
-static size_t talk(const struct http_server *server, const char *request, char *reply, size_t size) {
+static size_t talk(const struct http_health *server, const char *request, char *reply, size_t size) {
     int fd cleanup_close = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(http_server_port(server))};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(http_health_port(server))};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     assert_int_equal(write(fd, request, strlen(request)), (ssize_t)strlen(request));
@@ -43,7 +42,7 @@ static size_t talk(const struct http_server *server, const char *request, char *
     return have;
 }
 
-static void answers(const struct http_server *server, const char *request, const char *status, const char *contains) {
+static void answers(const struct http_health *server, const char *request, const char *status, const char *contains) {
     char reply[16384];
     (void)talk(server, request, reply, sizeof reply);
     if (strncmp(reply, status, strlen(status)) != 0 || !strstr(reply, contains))
@@ -58,18 +57,19 @@ static void serves_routes(void **state) {
 }
 
 static void refuses_the_rest(void **state) {
-    answers(*state, "GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 404", "/healthz\n");
+    answers(*state, "GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 404",
+            "\"code\":\"not_found\"");
     answers(*state, "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi",
-            "HTTP/1.1 405", "only GET");
+            "HTTP/1.1 405", "Allow: GET, HEAD");
 }
 
 static void names_a_bad_address(void **state) {
     (void)state;
     static const char *const bad[] = {"", "9810", "host:", "127.0.0.1:70000", "no such host:1"};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        struct http_server *server = NULL;
+        struct http_health *server = NULL;
         struct err err = ERR_NONE;
-        assert_int_equal(http_server_start(bad[i], routes, 1, &server, &err), -EINVAL);
+        assert_int_equal(http_health_start(bad[i], healthz, message, &server, &err), -EINVAL);
         assert_non_null(strstr(err.msg, bad[i]));
         assert_null(server);
     }
@@ -77,10 +77,10 @@ static void names_a_bad_address(void **state) {
 
 static void names_an_address_in_use(void **state) {
     char address[32];
-    (void)snprintf(address, sizeof address, "127.0.0.1:%u", http_server_port(*state));
-    struct http_server *server = NULL;
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u", http_health_port(*state));
+    struct http_health *server = NULL;
     struct err err = ERR_NONE;
-    assert_int_equal(http_server_start(address, routes, 1, &server, &err), -EADDRINUSE);
+    assert_int_equal(http_health_start(address, healthz, message, &server, &err), -EADDRINUSE);
     assert_non_null(strstr(err.msg, address));
 }
 

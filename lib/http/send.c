@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// An answer on its way out: head, bytes, file, or the pieces of a source.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sendfile.h>
+
+#include "lib/http/connection.h"
+#include "lib/http/status.h"
+
+#define FILE_STEP (1024 * 1024) // by one sendfile
+#define SOURCE_STEP (16 * 1024) // by one read of a source
+#define CHUNK_HEAD 8            // "0000xxx\r\n" without its last digit: see frame_chunk
+#define TURNS 8
+
+static bool bodyless(const struct http_request *request) {
+    unsigned status = request->reply.status;
+    return request->head.method == HTTP_HEAD || status == 204 || status == 304;
+}
+
+static int64_t content_length(const struct http_reply *reply) {
+    switch (reply->kind) {
+    case HTTP_REPLY_BYTES:
+        return (int64_t)reply->body.len;
+    case HTTP_REPLY_TAKEN:
+        return (int64_t)reply->taken_len;
+    case HTTP_REPLY_FILE:
+        return reply->left;
+    case HTTP_REPLY_SOURCE:
+    case HTTP_REPLY_NONE:
+        break;
+    }
+    return -1;
+}
+
+int http_reply_compose(struct http_connection *c) {
+    struct http_request *request = &c->request;
+    struct http_reply *reply = &request->reply;
+    int64_t length = content_length(reply);
+    bool chunked = length < 0 && !request->head.http_1_0;
+    if (length < 0 && !chunked)
+        c->keep_alive = false;
+    char framing[64] = "";
+    if (chunked && reply->status != 204 && reply->status != 304)
+        (void)snprintf(framing, sizeof framing, "Transfer-Encoding: chunked\r\n");
+    else if (length >= 0 && reply->status != 204 && reply->status != 304)
+        (void)snprintf(framing, sizeof framing, "Content-Length: %lld\r\n", (long long)length);
+    c->out.len = 0;
+    if (http_buffer_reserve(&c->out, 512 + reply->head.len) < 0)
+        return -ENOMEM;
+    const char *connection = !c->keep_alive           ? "Connection: close\r\n"
+                             : request->head.http_1_0 ? "Connection: keep-alive\r\n"
+                                                      : "";
+    int n = snprintf(c->out.data, c->out.cap, "HTTP/1.1 %u %s\r\nDate: %s\r\n%s%s%s%sX-Request-Id: %s\r\n%s%.*s\r\n",
+                     reply->status, http_status_reason(reply->status), c->worker->date, framing,
+                     *reply->type ? "Content-Type: " : "", reply->type, *reply->type ? "\r\n" : "", request->id,
+                     connection, (int)reply->head.len, reply->head.data ? reply->head.data : "");
+    if (n < 0 || (size_t)n >= c->out.cap)
+        return -EIO;
+    c->out.len = (size_t)n;
+    reply->sent = 0;
+    reply->total = length > 0 && !bodyless(request) ? length : 0;
+    return 0;
+}
+
+// 1: all is out; 0: blocked; < 0: the connection is broken.
+static int send_bytes(struct http_connection *c, const char *body, size_t len, bool more) {
+    struct http_reply *reply = &c->request.reply;
+    while (reply->sent < c->out.len + len) {
+        size_t head = reply->sent < c->out.len ? c->out.len - reply->sent : 0;
+        size_t done = reply->sent > c->out.len ? reply->sent - c->out.len : 0;
+        struct iovec iov[2] = {{c->out.data + (c->out.len - head), head}, {(char *)(uintptr_t)body + done, len - done}};
+        ssize_t n = head ? http_io_write(c, iov, len ? 2 : 1, more) : http_io_write(c, iov + 1, 1, more);
+        if (n < 0)
+            return n == -EAGAIN ? 0 : (int)n;
+        reply->sent += (size_t)n;
+    }
+    return 1;
+}
+
+static int send_piece(struct http_connection *c) {
+    struct http_reply *reply = &c->request.reply;
+    size_t step = reply->left < FILE_STEP ? (size_t)reply->left : FILE_STEP;
+    ssize_t n;
+    if (!c->tls) {
+        off_t offset = reply->offset;
+        n = sendfile(c->fd, reply->fd, &offset, step);
+        if (n < 0 && errno == EAGAIN)
+            c->writable = false;
+        n = n < 0 ? -errno : n;
+    } else {
+        n = pread(reply->fd, c->worker->scratch, step < SOURCE_STEP ? step : SOURCE_STEP, reply->offset);
+        struct iovec iov = {c->worker->scratch, n > 0 ? (size_t)n : 0};
+        n = n > 0 ? http_io_write(c, &iov, 1, false) : -EIO;
+    }
+    if (n == -EAGAIN)
+        return 0;
+    if (n <= 0)
+        return -EIO; // the file is shorter than promised: the client learns it from the missing bytes
+    c->moved += c->tls ? 0 : n;
+    reply->offset += n;
+    reply->left -= n;
+    return 1;
+}
+
+static int send_file(struct http_connection *c) {
+    for (int i = 0; i < TURNS; i++) {
+        if (!c->request.reply.left)
+            return 1;
+        if (!c->writable)
+            return 0;
+        int r = send_piece(c);
+        if (r <= 0)
+            return r;
+    }
+    http_connection_post(c, 0); // others have their turn
+    return 0;
+}
+
+// Puts one piece of the source, framed, into `out`. 1: there is something to send; 0: blocked; < 0: cut.
+static int next_piece(struct http_connection *c) {
+    struct http_reply *reply = &c->request.reply;
+    bool chunked = !c->request.head.http_1_0;
+    if (http_buffer_reserve(&c->out, 0) < 0 || c->out.cap < SOURCE_STEP + 32) {
+        c->out.len = 0;
+        if (http_buffer_reserve(&c->out, SOURCE_STEP + 32) < 0)
+            return -ENOMEM;
+    }
+    int64_t n = reply->source.read(reply->source_arg, c->out.data + CHUNK_HEAD, SOURCE_STEP);
+    if (n == -EAGAIN) {
+        c->stalled = true;
+        return 0;
+    }
+    if (n < 0)
+        return (int)n;
+    char head[CHUNK_HEAD + 1];
+    (void)snprintf(head, sizeof head, "%06llx\r\n", (unsigned long long)n);
+    reply->ended = n == 0;
+    reply->total += n;
+    c->out.len = (size_t)n + CHUNK_HEAD;
+    reply->sent = chunked ? 0 : CHUNK_HEAD;
+    if (chunked && n) {
+        memcpy(c->out.data, head, CHUNK_HEAD);
+        memcpy(c->out.data + c->out.len, "\r\n", 2);
+        c->out.len += 2;
+    } else if (chunked) {
+        memcpy(c->out.data, "0\r\n\r\n", 5);
+        c->out.len = 5;
+    }
+    return 1;
+}
+
+static int send_source(struct http_connection *c) {
+    for (int i = 0; i < TURNS; i++) {
+        int r = send_bytes(c, NULL, 0, false);
+        if (r <= 0)
+            return r;
+        if (c->request.reply.ended || bodyless(&c->request))
+            return 1;
+        if (c->stalled)
+            return 0;
+        r = next_piece(c);
+        if (r <= 0)
+            return r;
+    }
+    http_connection_post(c, 0);
+    return 0;
+}
+
+static int pump(struct http_connection *c) {
+    struct http_reply *reply = &c->request.reply;
+    bool none = bodyless(&c->request);
+    switch (reply->kind) {
+    case HTTP_REPLY_BYTES:
+        return send_bytes(c, reply->body.data, none ? 0 : reply->body.len, false);
+    case HTTP_REPLY_TAKEN:
+        return send_bytes(c, reply->taken, none ? 0 : reply->taken_len, false);
+    case HTTP_REPLY_SOURCE:
+        return send_source(c);
+    case HTTP_REPLY_FILE: {
+        int r = reply->sent < c->out.len ? send_bytes(c, NULL, 0, !none) : 1;
+        return r > 0 && !none ? send_file(c) : r;
+    }
+    case HTTP_REPLY_NONE:
+        break;
+    }
+    return 1;
+}
+
+enum http_step http_send_pump(struct http_connection *c) {
+    c->retry = false;
+    int r = pump(c);
+    if (r == 0)
+        return HTTP_STEP_BLOCKED;
+    if (r < 0)
+        http_connection_cut(c);
+    return HTTP_STEP_ON;
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// TLS for the HTTP server, by OpenSSL; a program that does not call http_tls_new does not load the library.
+//
+// Owns:    the certificate and key; they are read again when a file changed (looked at when a connection comes, at most
+//          once a second). A pair that cannot be read or does not fit is logged, and the old one stays.
+// Threads: any.
+// Fails:   new: -errno with the file in the message.
+#pragma once
+
+#include "lib/base/cleanup.h"
+#include "lib/base/err.h"
+
+struct http_tls;
+int http_tls_new(const char *certificate_file, const char *key_file, struct http_tls **ret, struct err *err) must_check;
+struct http_tls *http_tls_free(struct http_tls *tls); // after the server that uses it
+DEFINE_CLEANUP(http_tls)
