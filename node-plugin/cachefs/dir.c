@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "node-plugin/cachefs/dir_names.h"
 #include "node-plugin/cachefs/op.h"
+
+#define RESTARTS_MAX 64 // of one listing, in a directory that never stops changing
 
 struct short_entry { // what is left of an entry after it was given out
     uint64_t fileid;
@@ -38,6 +41,8 @@ struct dir {
     uint64_t wanted;
     uint64_t moment, write_moment, fileid;
     int64_t asked_at;
+    struct dir_names listed; // before the last restart
+    unsigned restarts;
     struct nfs_call call;
 };
 
@@ -55,6 +60,8 @@ static void forget_pages(struct dir *dir) {
     dir->total = dir->given = dir->cookie = 0;
     dir->eof = false;
     dir->error = 0;
+    dir->restarts = 0;
+    dir_names_done(&dir->listed);
     memset(dir->verifier, 0, sizeof dir->verifier);
 }
 
@@ -137,17 +144,55 @@ static bool prepare_fetch(struct dir *dir) { // locked; true: the caller submits
     return true;
 }
 
+static const char *name_at(const struct dir_page *page, size_t i) {
+    return page->entries ? page->entries[i].name : page->names + page->shorts[i].name;
+}
+
+// The server's cookies ended with a change of the directory (-EBADE). The listing starts over there, not here: positions
+// that were given out stay what they are, and names that are listed already are left out of what comes.
+static int restart(struct dir *dir) {
+    size_t bytes = 0;
+    for (size_t p = 0; p < dir->page_count; p++)
+        for (size_t i = 0; i < dir->pages[p].count; i++)
+            bytes += strlen(name_at(&dir->pages[p], i)) + 1;
+    if (dir->restarts++ == RESTARTS_MAX)
+        return -EBADE;
+    dir->cookie = 0;
+    memset(dir->verifier, 0, sizeof dir->verifier);
+    if (dir->total == 0)
+        return 0;
+    int r = dir_names_start(&dir->listed, dir->total, bytes);
+    if (r < 0)
+        return r;
+    for (size_t p = 0; p < dir->page_count; p++)
+        for (size_t i = 0; i < dir->pages[p].count; i++)
+            dir_names_add(&dir->listed, name_at(&dir->pages[p], i));
+    dir_names_sort(&dir->listed);
+    return 0;
+}
+
+static void leave_out_listed(const struct dir *dir, struct nfs_call *call) {
+    size_t kept = 0;
+    for (size_t i = 0; i < call->entry_count; i++)
+        if (!dir_names_has(&dir->listed, call->entries[i].name))
+            call->entries[kept++] = call->entries[i];
+    call->entry_count = kept;
+}
+
 static void take_page(struct dir *dir, struct nfs_call *call) {
     if (dir->discard) { // asked for before a rewind
         dir->discard = false;
+    } else if (call->result == -EBADE && dir->cookie) {
+        dir->error = restart(dir);
     } else if (call->result < 0) {
         dir->error = call->result;
     } else {
+        dir->eof = call->eof || call->entry_count == 0;
+        leave_out_listed(dir, call);
         dir->error = add_page(dir, call);
         dir->cookie = call->cookie;
         if (call->has_attr)
             dir->fileid = call->attr.fileid;
-        dir->eof = call->eof || call->entry_count == 0;
         memcpy(dir->verifier, call->verifier, sizeof dir->verifier);
     }
     free(call->entries);
