@@ -205,6 +205,31 @@ static void a_list_that_lost_its_place_begins_again(void **arg) {
     store = fake_nfs_store_free(store);
 }
 
+static int take_too_long(struct record *record, void *arg, struct err *err) {
+    struct side *side = arg;
+    (void)err;
+    record->bytes = 1;
+    side->now_ns += 60 * NS_PER_S; // the lease has run out: another controller may have the lock by now
+    return 0;
+}
+
+static void nothing_is_written_after_the_lease(void **arg) {
+    struct fake_nfs_store *store = fake_nfs_store_new();
+    struct side side;
+    struct record *found cleanup(record_freep) = NULL;
+    struct err err = ERR_NONE;
+    char key[HASH_ID_LEN + 1];
+    (void)arg;
+    side_start(&side, store);
+    put(&side, "v");
+    hash_id("v", 1, key);
+    assert_int_equal(store_update(side.share, SHARED_VOLUME, key, soon(), take_too_long, &side, &err), -EAGAIN);
+    assert_int_equal(store_get(side.share, SHARED_VOLUME, key, soon(), &found, &err), 0);
+    assert_int_equal(found->bytes, 4711);
+    side_stop(&side);
+    store = fake_nfs_store_free(store);
+}
+
 static void creation_is_exclusive(void **arg) {
     struct fake_nfs_store *store = fake_nfs_store_new();
     struct side a, b;
@@ -299,9 +324,10 @@ static void a_reused_inode_is_another_file(void **arg) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lists_are_whole_and_cheap),      cmocka_unit_test(creation_is_exclusive),
-        cmocka_unit_test(records_survive_the_round_trip), cmocka_unit_test(damage_is_told_from_newer),
-        cmocka_unit_test(a_reused_inode_is_another_file), cmocka_unit_test(a_list_that_lost_its_place_begins_again),
+        cmocka_unit_test(lists_are_whole_and_cheap),          cmocka_unit_test(creation_is_exclusive),
+        cmocka_unit_test(records_survive_the_round_trip),     cmocka_unit_test(damage_is_told_from_newer),
+        cmocka_unit_test(a_reused_inode_is_another_file),     cmocka_unit_test(a_list_that_lost_its_place_begins_again),
+        cmocka_unit_test(nothing_is_written_after_the_lease),
     };
     log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_AUTO);
     return cmocka_run_group_tests(tests, NULL, NULL);
