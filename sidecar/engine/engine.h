@@ -42,6 +42,8 @@ struct engine_call {
     void *arg;
     struct err err;                            // result
     void (*release)(struct engine_call *call); // set by the engine: frees the results; NULL: there are none
+    struct engine_call *next;                  // this and below: the engine's while the call runs
+    int (*apply)(void *self, struct engine_call *call);
 };
 static inline void engine_call_release(struct engine_call *call) {
     if (call->release)
@@ -159,10 +161,11 @@ struct queue_describe { // create (and configure), remove, describe, purge (ret_
 
 struct queue_message {
     struct blob body;
-    struct blob dedup_id; // len 0: the body decides
-    int64_t delay_ms;     // -1: the queue's
-    int64_t ret_id;       // grows by order of sending
-    bool ret_duplicate;   // dropped: the same was sent within the window, as ret_id
+    struct blob dedup_id;   // len 0: the body decides
+    int64_t delay_ms;       // -1: the queue's
+    int64_t ret_id;         // grows by order of sending
+    bool ret_duplicate;     // dropped: the same was sent within the window, as ret_id
+    unsigned char hash[16]; // the engine's
 };
 struct queue_send { // all of it or nothing, in this order
     struct engine_call call;

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keys and values: the reads, for the table in kv_write.c.
+#pragma once
+
+#include "sidecar/engine/sqlite/store.h"
+
+void kv_describe(void *self, struct kv_namespaces *call);
+void kv_get(void *self, struct kv_get *call);
+void kv_list(void *self, struct kv_list *call);
+void kv_watch(void *self, struct kv_watch *call);
