@@ -10,9 +10,9 @@ case_begin
 pvc data
 writer_start one node-1 data
 writer_start two node-2 data
-server=$(pods_of nfs-server | head -n 1)
+server=$(pods_of nfs | head -n 1)
 system delete "$server" --timeout 120s >/dev/null
-ready statefulset/stowage-nfs-server
+ready statefulset/stowage-nfs
 ok "the server's pod is replaced"
 writer_check one
 writer_check two

@@ -16,7 +16,7 @@ apply <<YAML
 apiVersion: snapshot.storage.k8s.io/v1
 kind: VolumeSnapshot
 metadata: {name: snap}
-spec: {volumeSnapshotClassName: $CLASS, source: {persistentVolumeClaimName: data}}
+spec: {volumeSnapshotClassName: stowage-snapshots, source: {persistentVolumeClaimName: data}}
 YAML
 k wait volumesnapshot snap --for 'jsonpath={.status.readyToUse}=true' --timeout 60s >/dev/null
 ok "the snapshot is ready"

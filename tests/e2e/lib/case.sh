@@ -153,7 +153,7 @@ volume_of() { k get pvc "$1" -o 'jsonpath={.spec.volumeName}'; }
 handle_of() { kubectl get pv "$(volume_of "$1")" -o 'jsonpath={.spec.csi.volumeHandle}'; }
 volume_is_gone() { ! kubectl get pv "$1" >/dev/null 2>&1; }
 
-# pods_of COMPONENT: the driver's pods, one a line: controller, node, mounts, nfs-server
+# pods_of COMPONENT: the driver's pods, one a line: controller, node, mounts, nfs
 pods_of() { system get pods -l "app.kubernetes.io/component=$1" -o name; }
 # pod_of COMPONENT NODE
 pod_of() {
@@ -162,7 +162,7 @@ pod_of() {
 ready() { system rollout status "$1" --timeout 180s >/dev/null; }
 
 # server_dir: where the embedded server keeps the share, as commands in its pod see it
-server_sh() { system exec "$(pods_of nfs-server | head -n 1)" -- sh -c "$1"; }
+server_sh() { system exec "$(pods_of nfs | head -n 1)" -- sh -c "$1"; }
 
 # processes_of PROGRAM: lines "MACHINE PID" of every process of that name, pids as the machine's own
 processes_of() {
