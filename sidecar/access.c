@@ -145,8 +145,5 @@ int access_authorize(void *arg, struct http_request *request, struct err *err) {
     if (!principal)
         return err_set(err, -ENOMEM, "out of memory; try again later");
     http_request_set_user(request, principal, free);
-    int r = decide(arg, request, principal, err);
-    if (r == -EPERM && http_reply_header(request, "WWW-Authenticate", "Bearer") < 0)
-        return -ENOMEM;
-    return r;
+    return decide(arg, request, principal, err);
 }

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sidecar/kv_stream.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "sidecar/kv_entry.h"
+
+#define HEARTBEAT_S 15
+#define PAGE 100 // changes fetched at once
+
+struct kv_stream {
+    struct service *service;
+    struct http_request *request;
+    char *ns, *prefix;
+    char workspace[ENGINE_NAME_MAX + 1];
+    size_t prefix_len;
+    pthread_mutex_t lock; // of what follows
+    struct kv_watch watch;
+    struct str text; // to be sent
+    size_t sent;
+    bool in_flight, closed, failed, waiting; // waiting: the connection is to be resumed when there is text
+    int64_t since;
+};
+
+struct json *kv_event_json(const struct kv_event *event) {
+    struct json *object cleanup(json_freep) = json_object_new();
+    int r = kv_set_bytes(object, "key", event->key, event->key_len);
+    if (r == 0)
+        r = event->value ? kv_set_bytes(object, "value", event->value, event->value_len)
+                         : json_set_bool(object, "removed", true);
+    if (r == 0)
+        r = json_set_int(object, "version", event->version);
+    return r == 0 ? take_ptr(object) : NULL;
+}
+
+static struct kv_stream *kv_stream_free(struct kv_stream *stream) {
+    if (!stream)
+        return NULL;
+    str_done(&stream->text);
+    free(stream->ns);
+    free(stream->prefix);
+    (void)pthread_mutex_destroy(&stream->lock);
+    free(stream);
+    return NULL;
+}
+DEFINE_CLEANUP(kv_stream)
+
+static void append_event(struct str *out, const struct kv_event *event) {
+    struct json *object cleanup(json_freep) = kv_event_json(event);
+    char *text cleanup_free = object ? json_dump(object, false) : NULL;
+    if (!text)
+        out->failed = true;
+    else
+        (void)str_printf(out, "id: %" PRId64 "\nevent: change\ndata: %s\n\n", event->version, text);
+}
+
+static void append_result(struct kv_stream *stream) {
+    const struct kv_watch *watch = &stream->watch;
+    if (watch->call.err.code) {
+        // The client learns why, and by its id where it stood; then the stream ends.
+        (void)str_append(&stream->text, "event: error\ndata: ");
+        (void)json_append_quoted(&stream->text, err_text(&watch->call.err));
+        (void)str_append(&stream->text, "\n\n");
+        stream->failed = true;
+    } else if (watch->ret_count == 0) {
+        (void)str_append(&stream->text, ": nothing changed\n\n");
+    }
+    for (size_t i = 0; i < watch->ret_count; i++)
+        append_event(&stream->text, &watch->ret[i]);
+    if (!watch->call.err.code)
+        stream->since = watch->ret_version;
+}
+
+static void fetched(struct engine_call *call) {
+    struct kv_stream *stream = call->arg;
+    (void)pthread_mutex_lock(&stream->lock);
+    stream->in_flight = false;
+    bool closed = stream->closed;
+    if (!closed)
+        append_result(stream);
+    engine_call_release(call);
+    if (!closed && stream->waiting) {
+        stream->waiting = false;
+        http_request_resume(stream->request); // under the lock, so that it is not closed meanwhile
+    }
+    (void)pthread_mutex_unlock(&stream->lock);
+    if (closed)
+        (void)kv_stream_free(stream);
+}
+
+static void fetch(struct kv_stream *stream) {
+    int64_t until = clock_monotonic(stream->service->clock) + HEARTBEAT_S * NS_PER_S;
+    stream->watch = (struct kv_watch){
+        .call = {.workspace = stream->workspace,
+                 .deadline_ns = until + SERVICE_CALL_S * NS_PER_S,
+                 .done = fetched,
+                 .arg = stream},
+        .ns = stream->ns,
+        .prefix = {stream->prefix, stream->prefix_len},
+        .since = stream->since,
+        .wait_until_ns = until,
+        .limit = PAGE,
+    };
+    stream->service->engine->kv->watch(stream->service->engine->self, &stream->watch);
+}
+
+static int64_t take_text(struct kv_stream *stream, char *buf, size_t len) {
+    size_t left = stream->text.len - stream->sent, n = left < len ? left : len;
+    memcpy(buf, stream->text.data + stream->sent, n);
+    stream->sent += n;
+    if (stream->sent == stream->text.len) {
+        str_done(&stream->text);
+        stream->sent = 0;
+    }
+    return (int64_t)n;
+}
+
+static int64_t read_stream(void *arg, void *buf, size_t len) {
+    struct kv_stream *stream = arg;
+    (void)pthread_mutex_lock(&stream->lock);
+    int64_t n = stream->text.failed ? -ENOMEM
+                : stream->text.len  ? take_text(stream, buf, len)
+                : stream->failed    ? 0
+                                    : -EAGAIN;
+    bool start = n == -EAGAIN && !stream->in_flight;
+    if (n == -EAGAIN)
+        stream->waiting = true;
+    if (start)
+        stream->in_flight = true;
+    (void)pthread_mutex_unlock(&stream->lock);
+    if (start)
+        fetch(stream); // not under the lock: it may end before it returns
+    return n;
+}
+
+static void close_stream(void *arg) {
+    struct kv_stream *stream = arg;
+    (void)pthread_mutex_lock(&stream->lock);
+    stream->closed = true;
+    bool in_flight = stream->in_flight;
+    (void)pthread_mutex_unlock(&stream->lock);
+    if (!in_flight)
+        (void)kv_stream_free(stream);
+}
+
+void kv_stream_start(struct service *service, struct http_request *request, int64_t since) {
+    static const struct http_source source = {.read = read_stream, .close = close_stream};
+    struct blob prefix = query_blob(request, "prefix");
+    struct kv_stream *stream cleanup(kv_stream_freep) = mem_zalloc(sizeof *stream);
+    if (!stream) {
+        reply_out_of_memory(request);
+        return;
+    }
+    (void)pthread_mutex_init(&stream->lock, NULL);
+    stream->service = service;
+    stream->request = request;
+    stream->since = since;
+    stream->ns = mem_strdup(http_request_arg(request, "ns", NULL));
+    stream->prefix = mem_alloc(prefix.len + 1);
+    if (!stream->ns || !stream->prefix) {
+        reply_out_of_memory(request);
+        return;
+    }
+    memcpy(stream->prefix, prefix.data, prefix.len);
+    stream->prefix_len = prefix.len;
+    memcpy(stream->workspace, request_principal(request)->workspace, sizeof stream->workspace);
+    reply_header(request, "Cache-Control", "no-store");
+    http_reply_source(request, 200, "text/event-stream", &source, take_ptr(stream));
+}
