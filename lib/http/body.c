@@ -118,7 +118,7 @@ static void body_failed(struct http_connection *c, int rc) {
     if (c->request.sink)
         end_sink(c, rc);
     else if (c->discard)
-        c->phase = HTTP_PHASE_WAIT;
+        http_connection_cut(c);
     else
         http_request_refuse(c, 0, &c->request.err);
 }
@@ -126,8 +126,10 @@ static void body_failed(struct http_connection *c, int rc) {
 static void body_finished(struct http_connection *c) {
     struct http_request *request = &c->request;
     c->phase = HTTP_PHASE_WAIT;
-    if (c->discard)
+    if (c->discard) {
+        http_connection_finish(c);
         return;
+    }
     if (!request->sink) {
         http_request_handle(c);
         return;

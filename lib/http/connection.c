@@ -180,15 +180,9 @@ static enum http_step wait_step(struct http_connection *c) {
         http_connection_cut(c);
         return HTTP_STEP_ON;
     }
-    // A short rest of the body is read first, so that the connection lives on; a client that waits for 100 sends none.
-    if (!request->decoded && c->keep_alive && request->continued && !c->discard && !request->head.chunked &&
-        request->body_left <= KEEP_MAX) {
-        c->discard = true;
-        c->phase = HTTP_PHASE_BODY;
-        http_connection_wait(c, c->worker->server->options.body_s);
-        return HTTP_STEP_ON;
-    }
-    c->keep_alive = c->keep_alive && request->decoded && !atomic_load(&c->worker->server->draining);
+    // A short rest of the body is read after the answer, so that the connection lives on; who waits for 100 sends none.
+    bool rest = !request->head.chunked && request->continued && request->body_left <= KEEP_MAX;
+    c->keep_alive = c->keep_alive && (request->decoded || rest) && !atomic_load(&c->worker->server->draining);
     c->phase = HTTP_PHASE_SEND;
     http_connection_wait(c, c->worker->server->options.body_s);
     if (http_reply_compose(c) < 0)
@@ -214,11 +208,7 @@ static void next_request(struct http_connection *c) {
     http_connection_wait(c, c->in.len ? c->worker->server->options.header_s : c->worker->server->options.idle_s);
 }
 
-static enum http_step send_step(struct http_connection *c) {
-    if (http_send_pump(c) == HTTP_STEP_BLOCKED)
-        return HTTP_STEP_BLOCKED;
-    if (c->phase != HTTP_PHASE_SEND) // cut
-        return HTTP_STEP_ON;
+void http_connection_finish(struct http_connection *c) {
     bool linger = !c->request.decoded;
     http_request_end(c);
     if (c->keep_alive) {
@@ -229,6 +219,20 @@ static enum http_step send_step(struct http_connection *c) {
         http_connection_wait(c, LINGER_S);
     } else {
         c->phase = HTTP_PHASE_DEAD;
+    }
+}
+
+static enum http_step send_step(struct http_connection *c) {
+    if (http_send_pump(c) == HTTP_STEP_BLOCKED)
+        return HTTP_STEP_BLOCKED;
+    if (c->phase != HTTP_PHASE_SEND) // cut
+        return HTTP_STEP_ON;
+    if (c->keep_alive && !c->request.decoded) {
+        c->discard = true;
+        c->phase = HTTP_PHASE_BODY;
+        http_connection_wait(c, c->worker->server->options.body_s);
+    } else {
+        http_connection_finish(c);
     }
     return HTTP_STEP_ON;
 }

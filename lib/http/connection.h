@@ -7,7 +7,7 @@
 //          belongs to the handler until it is posted.
 //
 //   HEAD ──► WAIT (handler) ──► BODY ──► WAIT ──► SEND ──► HEAD … or LINGER ──► DEAD
-//     └──► BODY (whole) ──► WAIT           any of them ──► DEAD
+//     └──► BODY (whole) ──► WAIT           any of them ──► DEAD; SEND ──► BODY (a rest, dropped) ──► HEAD
 #pragma once
 
 #include <pthread.h>
@@ -145,6 +145,7 @@ struct http_connection *
 http_connection_enter(struct http_connection *c); // answers on this thread need no post; the one before
 void http_connection_take(struct http_connection *c, unsigned posted); // what was posted takes effect
 void http_connection_post(struct http_connection *c, unsigned what);   // any thread
+void http_connection_finish(struct http_connection *c);                // the answer is out
 void http_connection_cut(struct http_connection *c);                   // the socket is gone or must go
 void http_connection_tick(struct http_connection *c, int64_t now_ns);
 void http_connection_destroy(struct http_connection *c);                // frees; nothing may refer to it

@@ -47,8 +47,8 @@ long http_head_scan(struct http_head_scan *scan, const char *data, size_t len, s
     }
     if (!scan->first && len > HTTP_TARGET_MAX + 32)
         return err_set(err, -414, "the request target exceeds %u bytes", HTTP_TARGET_MAX);
-    if (len > HTTP_HEAD_MAX || (scan->first && len - scan->line > HTTP_HEAD_MAX - HTTP_TARGET_MAX))
-        return err_set(err, -431, "the header fields exceed %u bytes", HTTP_HEAD_MAX - HTTP_TARGET_MAX);
+    if (len > HTTP_HEAD_MAX || (scan->first && len - scan->line > HTTP_FIELDS_BYTES))
+        return err_set(err, -431, "the header fields exceed %d bytes", HTTP_FIELDS_BYTES);
     return 0;
 }
 
@@ -76,6 +76,8 @@ static int parse_request_line(char *line, size_t len, struct http_head *head, st
         return err_set(err, -400, "the request line has no target");
     head->http_1_0 = line[len - 1] == '0';
     head->target = http_slice(space + 1, line + len - 9);
+    if (head->target.len > HTTP_TARGET_MAX)
+        return err_set(err, -414, "the request target exceeds %u bytes", HTTP_TARGET_MAX);
     bool asterisk = head->target.len == 1 && head->target.data[0] == '*' && head->method == HTTP_OPTIONS;
     if (asterisk && head->known_method)
         return 0;
@@ -182,6 +184,8 @@ int http_head_parse(char *data, size_t len, struct http_head *ret, struct err *e
         int r = line == data ? parse_request_line(line, n, ret, err) : parse_field(line, n, ret, err);
         if (r < 0)
             return r;
+        if (line == data && end - lf > HTTP_FIELDS_BYTES)
+            return err_set(err, -431, "the header fields exceed %d bytes", HTTP_FIELDS_BYTES);
         line = lf + 1;
     }
     return check_fields(ret, err);

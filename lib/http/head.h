@@ -12,8 +12,9 @@
 #include "lib/http/request.h"
 #include "lib/http/target.h"
 
-#define HTTP_TARGET_MAX (128U * 1024)                // a key of 32 KiB, every byte as %XX, and its path
-#define HTTP_HEAD_MAX (HTTP_TARGET_MAX + 32U * 1024) // with all header fields
+#define HTTP_TARGET_MAX (128U * 1024) // a key of 32 KiB, every byte as %XX, and its path
+#define HTTP_FIELDS_BYTES (32 * 1024)
+#define HTTP_HEAD_MAX (HTTP_TARGET_MAX + HTTP_FIELDS_BYTES + 64U)
 #define HTTP_FIELDS_MAX 64
 
 // Looks for the end of the head as bytes arrive.
