@@ -28,9 +28,14 @@ for part in layout build images pki network control-plane node snapshot; do
     . "$ROOT/tests/e2e/lib/$part.sh"
 done
 
+STATE_MARK=.stowage-e2e # `down` removes all of STATE, so it must be known for a cluster's
+
 # Only one run at a time changes the cluster. The lock is on the state directory itself, so that none is left.
 lock_state() {
     mkdir -p "$STATE"
+    [ -e "$STATE/$STATE_MARK" ] || [ -z "$(ls -A "$STATE")" ] ||
+        die "$STATE holds something that is not a test cluster; name an empty or a new folder with STOWAGE_E2E_DIR"
+    touch "$STATE/$STATE_MARK"
     exec 9<"$STATE"
     flock -w 300 9 || die "another run of cluster.sh has been changing $STATE for five minutes; end it first"
 }
@@ -109,7 +114,7 @@ cluster_down() {
 cluster_remove() {
     local machine device
     for machine in "${NODES[@]}" control; do machine_stop "$machine"; done
-    losetup --noheadings --output NAME,BACK-FILE 2>/dev/null | awk -v dir="$STATE/" 'index($2, dir) == 1 { print $1 }' |
+    losetup --list --noheadings --output NAME,BACK-FILE 2>/dev/null | awk -v dir="$STATE/" 'index($2, dir) == 1 { print $1 }' |
         while read -r device; do losetup --detach "$device"; done
     unmount_below "$STATE"
     cgroup_remove "$CGROUP"

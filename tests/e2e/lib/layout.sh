@@ -5,6 +5,8 @@
 #
 # A machine (control, node-1, node-2) is a set of namespaces held by one process, its init; with it ends every process in the
 # machine, and with them every mount, link and address. Nothing is pinned, so nothing can be left behind.
+#
+# shellcheck disable=SC2034 # what is named here is used by the other parts
 
 STATE=${STOWAGE_E2E_DIR:-/var/lib/stowage-e2e} # everything the cluster writes
 NODES=(node-1 node-2)
@@ -93,14 +95,19 @@ machine_start() {
     }
 }
 
-# machine_stop MACHINE: kills everything in it
+# machine_stop MACHINE: kills everything in it; returns when the last of it has ended, and with it the namespaces
 machine_stop() {
-    local pid
+    local pid parent
     pid=$(machine_pid "$1") || return 0
+    parent=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null || true)
+    [ "$(cat "/proc/${parent:-none}/comm" 2>/dev/null)" = unshare ] || parent=""
     kill -KILL "$pid" 2>/dev/null || true
-    wait_until 30 machine_gone "$1" || die "process $pid ('$1') does not end within 30 s; see /proc/$pid/stack"
+    wait_until 30 process_ended "$pid" ||
+        die "process $pid ('$1') does not end within 30 s; what it waits for is in /proc/$pid/stack; then run this again"
+    [ -z "$parent" ] || wait_until 5 process_ended "$parent" || note "process $parent (unshare) is still there"
 }
-machine_gone() { ! machine_pid "$1"; }
+# A zombie has ended too: whose child it is may take its time.
+process_ended() { [ ! -e "/proc/$1" ] || [ "$(awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null)" = Z ]; }
 
 # --- daemons --------------------------------------------------------------------------------------------------------
 

@@ -122,9 +122,9 @@ cgroup_make() {
         dir=$top
         for part in ${1//\// }; do
             if [ -e "$dir/cgroup.subtree_control" ]; then
-                for file in $(cat "$dir/cgroup.controllers"); do
+                while read -r -d ' ' file; do
                     printf '+%s\n' "$file" 2>/dev/null >"$dir/cgroup.subtree_control" || true
-                done
+                done < <(tr '\n' ' ' <"$dir/cgroup.controllers")
             fi
             mkdir -p "$dir/$part"
             for file in cpuset.cpus cpuset.mems; do
