@@ -33,13 +33,13 @@ static int workspace_of_path(struct service *service, const struct http_request 
     return 0;
 }
 
-static int check_token(struct service *service, const struct http_request *request, unsigned access,
+static int check_token(struct tokens *tokens, const struct http_request *request, unsigned access,
                        struct principal *ret, struct err *err) {
     const char *token = bearer_of(request), *workspace = NULL;
     (void)http_request_prefix(request, &workspace);
     if (!token)
         return err_set(err, -EPERM, "a token is needed: send 'Authorization: Bearer TOKEN'");
-    int r = tokens_find(service->tokens, token, strlen(token), ret, err);
+    int r = tokens_find(tokens, token, strlen(token), ret, err);
     if (r < 0)
         return r;
     if (workspace && !str_eq(workspace, ret->workspace))
@@ -129,11 +129,13 @@ static int decide(struct service *service, const struct http_request *request, s
     size_t key_len = 0;
     if (access == 0)
         return 0;
+    if (access & ACCESS_ADMIN)
+        return check_token(service->admins, request, access, ret, err);
     if ((access & ACCESS_SIGNED) && http_request_query(request, "X-Amz-Signature", NULL))
         return check_signature(service, request, ret, err);
     (void)http_request_arg(request, "key", &key_len);
     bool public = (access & ACCESS_PUBLIC) && key_len > 0; // the list of keys is not
-    int r = check_token(service, request, access, ret, err);
+    int r = check_token(service->tokens, request, access, ret, err);
     if (r == 0 || !public)
         return r;
     *ret = (struct principal){0};

@@ -16,7 +16,9 @@ struct file_systems;
 
 struct service {
     const struct engine *engine;
-    struct tokens *tokens;
+    int (*backup)(const struct engine *engine, const char *target, struct err *err);
+    const char *backup_folder;
+    struct tokens *tokens, *admins;
     const struct signer *signer;
     struct file_systems *files;
     struct workq *workers; // for what may wait: file systems
@@ -32,6 +34,7 @@ enum access {
     ACCESS_WRITE = 1 << 1,  // one that may write
     ACCESS_SIGNED = 1 << 2, // or a presigned URL
     ACCESS_PUBLIC = 1 << 3, // or nobody, for a key of the public bucket
+    ACCESS_ADMIN = 1 << 4,  // the administrator's token, and no other
 };
 
 struct principal { // http_request_user: who asks, and for which workspace
