@@ -42,7 +42,7 @@ packages_for() {
     sanitizers) say "libasan8 libubsan1 libtsan2" ;;
     nfs-server) say "nfs-ganesha nfs-ganesha-vfs rpcbind netbase iproute2" ;;
     fuse) say "fuse3" ;;
-    integration) say "fuse3 procps sqlite3 attr curl python3 git make gcc util-linux" ;;
+    integration) say "fuse3 procps sqlite3 attr curl python3 python3-yaml git make gcc util-linux" ;;
     uml) say "user-mode-linux kmod netbase nfs-common nfs-kernel-server rpcbind iproute2" ;;
     lint) say "clang-format clang-tidy shellcheck" ;;
     images) say "buildah mmdebstrap ca-certificates" ;;
@@ -143,6 +143,19 @@ go_install() {
         return 1
     fi
     rm -f "$log"
+}
+
+# find_helm: sets `helm` to the pinned Helm, built with go when it is not in the cache (HELM names a ready one); 1 if there is none
+find_helm() {
+    local dir=${XDG_CACHE_HOME:-$HOME/.cache}/stowage/helm-$HELM_VERSION
+    helm=${HELM:-$dir/helm}
+    [ ! -x "$helm" ] || return 0
+    if ! go_ready; then
+        note "helm $HELM_VERSION is not in $dir and there is no go to build it (apt-get install golang-go, or see go.dev)"
+        return 1
+    fi
+    note "building helm $HELM_VERSION into $dir"
+    go_install "helm.sh/helm/v3/cmd/helm@$HELM_VERSION" "$dir"
 }
 
 # --- processes ------------------------------------------------------------------------------------------------------

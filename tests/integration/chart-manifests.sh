@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The chart and what is made of it: helm lint, mistyped values refused by name, every option switched on renders to objects that
+# are whole, no option of a program that it does not have, and manifests/ equal to the chart's defaults.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+
+find_helm || skip "helm $HELM_VERSION cannot be had here: see above"
+python3 -c 'import yaml' 2>/dev/null || skip "python3 has no yaml module: apt-get install python3-yaml"
+chart=$ROOT/charts/stowage
+work=$(mktemp -d /tmp/stowage-chart.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+render() { "$helm" template stowage "$chart" --namespace stowage --kube-version "${KUBERNETES_VERSION#v}" "$@"; }
+failed=0
+fail() {
+    say "FAILED: $*"
+    failed=1
+}
+
+# refused TEXT ARGUMENT…: the chart does not render, and the message holds TEXT
+refused() {
+    local text=$1
+    shift
+    if render "$@" >"$work/out" 2>&1; then
+        fail "accepted: $*"
+    elif ! grep -qF -- "$text" "$work/out"; then
+        fail "refused without naming '$text': $(tail -n 2 "$work/out")"
+    fi
+}
+
+# Every switch at once. What the options have to lead to is asked below.
+every_option() {
+    cat >"$work/every.yaml" <<'YAML'
+imagePullSecrets: [registry-key]
+customLabels: {team: ai}
+kubeletDir: /var/lib/k0s/kubelet
+storageClasses:
+  - name: filer
+    default: true
+    reclaimPolicy: Retain
+    volumeBindingMode: WaitForFirstConsumer
+    allowVolumeExpansion: false
+    mountOptions: [nconnect=4]
+    annotations: {note: filer}
+    parameters: {server: "fd00::1", share: /exports/data, nfsPort: 2049, mountPort: 20048, nfsVersion: "3"}
+volumeAttributesClasses: [{name: keep, parameters: {onDelete: retain}}]
+snapshots: {enabled: true, class: {default: true, deletionPolicy: Retain}}
+externalSnapshotter: {enabled: true}
+nfsServer:
+  enabled: true
+  clusterIP: 10.96.0.50
+  persistence: {hostPath: /srv/nfs}
+  nodeSelector: {kubernetes.io/hostname: n1}
+  from: [{ipBlock: {cidr: 10.0.0.0/16}}]
+controller: {shares: ["other/exports"], hostNetwork: true, extraArgs: [--threads=8], podAnnotations: {a: b}, affinity: {nodeAffinity: {}}}
+node: {extraArgs: [--threads=8], httpPort: 0, podAnnotations: {a: b}}
+podMonitor: {enabled: true}
+YAML
+    render -f "$work/every.yaml"
+}
+
+check_objects() {
+    python3 - "$work/default.yaml" "$work/every.out" "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}" <<'PY'
+import collections, os, re, subprocess, sys, glob, yaml
+
+bad = []
+def need(what, ok):
+    if not ok: bad.append(what)
+
+def load(path):
+    objects = [o for o in yaml.safe_load_all(open(path)) if o]
+    names = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
+    need(f"{path}: the same object twice: {names}", len(set(names)) == len(names))
+    return objects
+
+def pods(objects):
+    for o in objects:
+        if o["kind"] in ("Deployment", "DaemonSet", "StatefulSet"):
+            yield o, o["spec"]["template"]
+
+def check(objects):
+    selectors = collections.Counter()
+    for o, template in pods(objects):
+        name, spec = o["metadata"]["name"], template["spec"]
+        want = o["spec"]["selector"]["matchLabels"]
+        selectors[tuple(sorted(want.items()))] += 1
+        need(f"{name}: selects other pods than its own", want.items() <= template["metadata"]["labels"].items())
+        volumes = {v["name"] for v in spec.get("volumes", [])} | {
+            c["metadata"]["name"] for c in o["spec"].get("volumeClaimTemplates", [])}
+        for c in spec["containers"]:
+            used = {m["name"] for m in c.get("volumeMounts", [])}
+            need(f"{name}/{c['name']}: volumes {used - volumes} are not there", used <= volumes)
+            need(f"{name}/{c['name']}: no memory is asked for", c["resources"]["requests"].get("memory"))
+            context = c["securityContext"]
+            need(f"{name}/{c['name']}: its file system can be written", context["readOnlyRootFilesystem"])
+            privileged = c["name"] in ("stowage-node", "stowage-mounts")
+            need(f"{name}/{c['name']}: privileged is {context.get('privileged')}", bool(context.get("privileged")) == privileged)
+            need(f"{name}/{c['name']}: keeps capabilities", privileged or context["capabilities"]["drop"] == ["ALL"])
+    need("two workloads select the same pods", all(n == 1 for n in selectors.values()))
+    accounts = {o["metadata"]["name"] for o in objects if o["kind"] == "ServiceAccount"}
+    for o, template in pods(objects):
+        account = template["spec"].get("serviceAccountName")
+        need(f"service account {account} is not there", account is None or account in accounts)
+    for o in objects:
+        if o["kind"] in ("ClusterRole", "Role"):
+            for rule in o["rules"]:
+                need(f"{o['metadata']['name']} may do everything: {rule}", "*" not in sum(
+                    (rule.get(k, []) for k in ("verbs", "resources", "apiGroups")), []))
+                need(f"{o['metadata']['name']} reads secrets", "secrets" not in rule["resources"])
+
+# Each flag that the chart gives to a program of ours is in that program's help.
+def check_flags(objects):
+    for _, template in pods(objects):
+        for c in template["spec"]["containers"]:
+            program = (c.get("command") or [""])[0]
+            if not program.startswith("/usr/bin/stowage"): continue
+            found = glob.glob(os.path.join(sys.argv[3], "bin", os.path.basename(program)))
+            if not found: continue
+            text = subprocess.run([found[0], "--help"], capture_output=True, text=True).stdout
+            for flag in (re.match(r"--[a-z-]+", a).group() for a in c["args"]):
+                need(f"{program} has no {flag}", re.search(rf"{flag}\b", text))
+
+default, every = load(sys.argv[1]), load(sys.argv[2])
+for objects in default, every:
+    check(objects)
+    check_flags(objects)
+by = lambda objects, kind, end: [o for o in objects if o["kind"] == kind and o["metadata"]["name"].endswith(end)]
+need("every object has the custom label", all(o["metadata"]["labels"].get("team") == "ai" for o in every))
+args = by(every, "Deployment", "-controller")[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+for share in ("[fd00::1]:2049:20048+3/exports/data", "10.96.0.50:2049:20048/export", "other/exports"):
+    need(f"the controller does not know {share}: {args}", f"--share={share}" in args)
+shared = by(every, "StorageClass", "stowage-shared")[0]["parameters"]
+need(f"class of the embedded server: {shared}", shared == {
+    "server": "10.96.0.50", "share": "/export", "nfsPort": "2049", "mountPort": "20048"})
+need("expansion cannot be switched off", by(every, "StorageClass", "filer")[0]["allowVolumeExpansion"] is False)
+need("mounts are replaced by an upgrade", by(default, "DaemonSet", "-mounts")[0]["spec"]["updateStrategy"]["type"] == "OnDelete")
+paths = [v["hostPath"]["path"] for o, t in pods(every) if o["metadata"]["name"] != "stowage-nfs"
+         for v in t["spec"].get("volumes", []) if "hostPath" in v]
+need(f"kubeletDir is not followed: {paths}", all(p.startswith(("/var/lib/k0s/kubelet/", "/lib/modules")) for p in paths))
+for text in bad: print("FAILED:", text)
+sys.exit(bool(bad))
+PY
+}
+
+"$helm" lint --strict --quiet "$chart" >"$work/lint" 2>&1 || fail "helm lint: $(cat "$work/lint")"
+refused controler --set controler.replicas=3
+refused replica --set controller.replica=3
+refused sever --set-json 'storageClasses=[{"name":"a","parameters":{"sever":"x","share":"/e"}}]'
+refused logLevel --set logLevel=verbose
+refused nodeSelector --set nfsServer.enabled=true,nfsServer.persistence.hostPath=/srv
+render >"$work/default.yaml"
+every_option >"$work/every.out"
+check_objects || failed=1
+"$ROOT/scripts/render-manifests.sh" --stdout >"$work/manifest.yaml"
+diff -u "$ROOT/manifests/stowage.yaml" "$work/manifest.yaml" ||
+    fail "manifests/stowage.yaml is not what the chart renders: run scripts/render-manifests.sh and commit it"
+[ "$failed" = 0 ] || exit 1
+say "chart and manifests agree"
