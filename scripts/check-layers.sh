@@ -53,7 +53,7 @@ may_use() {
     "controller lib/"* | "node-plugin lib/"* | "node-plugin/cachefs lib/"* | "cli lib/"*) return 0 ;;
     "sidecar lib/"* | "sidecar sidecar/engine" | "sidecar/engine lib/"*) return 0 ;;
     "controller csi" | "node-plugin csi" | "cli csi") return 0 ;;
-    "cli proto" | "bench lib/"* | "bench proto" | "bench csi") return 0 ;;
+    "cli proto" | "bench lib/"* | "bench proto" | "bench csi" | "bench sidecar/engine") return 0 ;;
     "tests "*) return 0 ;;
     *) return 1 ;;
     esac

@@ -197,7 +197,11 @@ int object_files_open(struct store *s, struct err *err) {
     s->objects_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->objects_fd < 0)
         return err_set(err, -errno, "cannot open %s: %s", path, err_name(errno));
-    return 0;
+    (void)snprintf(path, sizeof path, "%lld", (long long)s->epoch);
+    int r = make_folder(s, path);
+    if (r >= 0)
+        r = sync_folder(s->objects_fd, ".");
+    return r < 0 ? err_set(err, r, "cannot make %s/objects/%s: %s", s->folder, path, err_name(r)) : 0;
 }
 
 void object_files_close(struct store *s) {
