@@ -45,8 +45,9 @@ static struct json *pair_json(const char *first, struct json *first_value, const
 }
 
 static struct json *info_json(const char *workspace, const struct workspace_usage *usage) {
-    static const struct number workloads[] = {
-        {"num_deployments", 0}, {"num_jobs", 0}, {"num_pods", 0}, {"num_secrets", 0}, {"num_image_pull_secrets", 0}};
+    static const struct number workloads[] = {{"num_deployments", 0}, {"num_photons", 0},
+                                              {"num_jobs", 0},        {"num_pods", 0},
+                                              {"num_secrets", 0},     {"num_image_pull_secrets", 0}};
     static const struct number resources[] = {{"cpu", 0}, {"memory", 0}, {"accelerator_num", 0}};
     const struct number used[] = {{"kv_store_num", usage->namespaces}, {"queue_num", usage->queues}};
     static const struct number unlimited[] = {{"kv_store_num", 0}, {"queue_num", 0}};
