@@ -51,7 +51,7 @@ require_path() {
 }
 
 is_up() { [ -e "$STATE/up" ] && machine_pid control >/dev/null && kubectl get --raw /readyz >/dev/null 2>&1; }
-exists() { [ -e "$STATE" ] || machine_pid control >/dev/null || machine_pid node-1 >/dev/null; }
+exists() { [ -e "$STATE" ] || machine_pid control >/dev/null; }
 
 # progress TEXT: with the seconds since the start
 progress() { printf '%7s s  %s\n' "$(seconds_since "$started")" "$*"; }
@@ -118,6 +118,8 @@ cluster_remove() {
         while read -r device; do losetup --detach "$device"; done
     unmount_below "$STATE"
     cgroup_remove "$CGROUP"
+    # The mark goes last: what could not be removed this time can be the next.
+    find "$STATE" -mindepth 1 -maxdepth 1 ! -name "$STATE_MARK" -exec rm -rf --one-file-system {} +
     rm -rf --one-file-system "$STATE"
     exec 9<&-
 }
@@ -220,4 +222,5 @@ main() {
     build) install_for cluster && build_cluster && say "$CACHE" ;;
     esac
 }
-main "$@"
+# On one line: bash would go on reading a file that was changed in the meantime.
+main "$@"; exit

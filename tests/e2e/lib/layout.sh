@@ -95,16 +95,26 @@ machine_start() {
     }
 }
 
+# machine_processes MACHINE: its init, the process that waits for that, and both while the machine is still being made
+machine_processes() {
+    local file
+    while read -r file; do
+        if { tr '\0' ' ' <"$file"; } 2>/dev/null | grep -Fq "$INIT_NAME $STATE $1 "; then
+            file=${file#/proc/}
+            say "${file%/cmdline}"
+        fi
+    done < <(grep -lsaz -Fx "$INIT_NAME" /proc/[0-9]*/cmdline)
+}
+
 # machine_stop MACHINE: kills everything in it; returns when the last of it has ended, and with it the namespaces
 machine_stop() {
-    local pid parent
-    pid=$(machine_pid "$1") || return 0
-    parent=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null || true)
-    [ "$(cat "/proc/${parent:-none}/comm" 2>/dev/null)" = unshare ] || parent=""
-    kill -KILL "$pid" 2>/dev/null || true
-    wait_until 30 process_ended "$pid" ||
-        die "process $pid ('$1') does not end within 30 s; what it waits for is in /proc/$pid/stack; then run this again"
-    [ -z "$parent" ] || wait_until 5 process_ended "$parent" || note "process $parent (unshare) is still there"
+    local pid pids
+    pids=$(machine_processes "$1")
+    for pid in $pids; do kill -KILL "$pid" 2>/dev/null || true; done
+    for pid in $pids; do
+        wait_until 30 process_ended "$pid" ||
+            die "process $pid ('$1') does not end within 30 s; what it waits for is in /proc/$pid/stack; then run this again"
+    done
 }
 # A zombie has ended too: whose child it is may take its time.
 process_ended() { [ ! -e "/proc/$1" ] || [ "$(awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null)" = Z ]; }
