@@ -102,7 +102,8 @@ make_base() {
     note "making $BASE from packages of $BASE_SUITE"
     # shellcheck disable=SC2016 # $1 is the hook's: the new root
     mmdebstrap --quiet --variant=minbase "${slim[@]}" --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-        --aptopt="$work/apt/options" --customize-hook='rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/hostname' \
+        --aptopt="$work/apt/options" --aptopt='APT::Install-Recommends "false"' \
+        --customize-hook='rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/hostname' \
         --customize-hook=': >"$1"/etc/resolv.conf' \
         --customize-hook="echo '$NO_LANGUAGES' >\"\$1\"/etc/apt/apt.conf.d/no-languages" \
         --customize-hook="upload '$work/base.list' /etc/apt/sources.list" \
