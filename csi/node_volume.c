@@ -28,6 +28,20 @@ int csi_node_unstage_volume(const struct csi_call *call, const Csi__V1__NodeUnst
                                         request->staging_target_path, err);
 }
 
+// What kubelet says of a volume that stands in the pod itself; it does so where CSIDriver.spec.podInfoOnMount is true.
+static bool is_inline(const struct node_publish_request *request) {
+    return str_empty(request->staging_path) &&
+           str_eq(string_map_get(&request->context, "csi.storage.k8s.io/ephemeral"), "true");
+}
+
+static int publish_inline(const struct csi_call *call, const struct node_publish_request *request, struct err *err) {
+    const struct volume_class *class = call->class;
+    if (!class->node->publish_inline)
+        return err_set(err, -EINVAL, "%s has no inline volumes; use a PersistentVolumeClaim or an 'ephemeral' volume",
+                       class->driver_name);
+    return class->node->publish_inline(class->node_self, &call->context, request, err);
+}
+
 static int check_staging(const char *path, struct err *err) {
     // CSI specification, NodePublishVolume: FAILED_PRECONDITION where the plugin stages and the path is missing.
     if (str_empty(path))
@@ -50,6 +64,8 @@ int csi_node_publish_volume(const struct csi_call *call, const Csi__V1__NodePubl
         r = capability_read(request->volume_capability, "volume_capability", &publish.capability, err);
     if (r == 0)
         r = map_read(call, request->volume_context, request->n_volume_context, &publish.context, err);
+    if (r == 0 && is_inline(&publish))
+        return publish_inline(call, &publish, err);
     if (r == 0)
         r = check_staging(publish.staging_path, err);
     return r < 0 ? r : class->node->publish(class->node_self, &call->context, &publish, err);

@@ -187,6 +187,9 @@ struct node_ops {
                  struct err *err);
     int (*expand)(void *self, const struct call_context *ctx, const char *id, const char *path, int64_t required_bytes,
                   int64_t limit_bytes, int64_t *ret_bytes, struct err *err);
+    // An inline ephemeral volume: never staged, its context is what the pod wrote. NULL: the class has none.
+    int (*publish_inline)(void *self, const struct call_context *ctx, const struct node_publish_request *request,
+                          struct err *err);
 };
 
 struct volume_class {                 // what a process serves

@@ -9,6 +9,7 @@
 #include "lib/base/fields.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
+#include "node-plugin/inline_shares.h"
 
 static const char *const modes[] = {"auto", "kernel", "fuse", NULL};
 static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
@@ -34,6 +35,12 @@ static const struct field rows[] = {
      .check = check_path},
     {"mount-mode", FIELD_CHOICE, AT(mount_mode), "auto", "MODE", "how volumes are mounted that leave it open",
      .choices = modes},
+    {"inline-shares", FIELD_LIST, AT(inline_shares), NULL, "SERVER:/PATH",
+     "share that pods may mount without a claim, '*' for every one; may be repeated (default none)",
+     .check = inline_shares_check},
+    {"inline-dir", FIELD_TEXT, AT(inline_dir), "/var/lib/kubelet/plugins/csi.stowage.dev/inline", "DIR",
+     "where inline volumes are mounted for their pods; the mount service must see it at the same path",
+     .check = check_path},
     {"http", FIELD_TEXT, AT(http), "", "HOST:PORT", "address of /healthz and /metrics, empty for none"},
     {"threads", FIELD_U32, AT(threads), "16", "N", "requests served at once", .min = 1, .max = 256},
     {"log-level", FIELD_CHOICE, AT(log_level), "info", "LEVEL", "least important lines that are logged",

@@ -6,9 +6,11 @@
 
 #include "csi/volume.h"
 #include "lib/base/err.h"
+#include "lib/base/fields.h"
 
 struct node_config {
-    char *socket, *node_id, *state_dir, *cachefs, *mount_service, *http;
+    char *socket, *node_id, *state_dir, *cachefs, *mount_service, *http, *inline_dir;
+    struct field_list inline_shares;
     uint32_t max_volumes, threads;
     int mount_mode; // enum mount_mode
     int log_level;  // enum log_level

@@ -99,6 +99,8 @@ static int run(const struct node_config *config, struct err *err) {
         .mount_mode = (enum mount_mode)config->mount_mode,
         .mounter = mounter_system(&mounter_options),
         .state_dir = config->state_dir,
+        .inline_shares = &config->inline_shares,
+        .inline_dir = config->inline_dir,
     };
     node_metrics_register();
     int r = wait_for_service(config, &mounter_options.launcher, err);

@@ -101,19 +101,22 @@ static int only(const char *option, const char *value, const char *served, struc
                    served);
 }
 
+static const struct option *find(const char *name, size_t len) {
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        if (strlen(known[i].name) == len && strncmp(known[i].name, name, len) == 0)
+            return &known[i];
+    return NULL;
+}
+
 static int apply(const char *option, struct mount_options *out, struct err *err) {
-    char name[OPTION_MAX + 1];
     size_t len = strcspn(option, "=");
-    (void)memcpy(name, option, len);
-    name[len] = '\0';
     const char *value = option[len] ? option + len + 1 : NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-        if (!str_eq(known[i].name, name))
-            continue;
-        switch (known[i].meaning) {
+    const struct option *found = find(option, len);
+    if (found)
+        switch (found->meaning) {
         case READ_ONLY:
         case READ_WRITE:
-            out->read_only = known[i].meaning == READ_ONLY;
+            out->read_only = found->meaning == READ_ONLY;
             return 0;
         case VERSION:
             return version(option, value, &out->version, err);
@@ -131,7 +134,6 @@ static int apply(const char *option, struct mount_options *out, struct err *err)
             log_debug("mount option has no meaning for a FUSE mount", LOG_S("option", option));
             return 0;
         }
-    }
     return err_set(err, -EINVAL, "mount option '%s' is not known to a FUSE mount; remove it or use mountMode kernel",
                    option);
 }
@@ -199,6 +201,17 @@ int mount_options_parse(const char *const *flags, size_t count, enum mount_mode 
         return err_set(err, -ENOMEM, "out of memory");
     *ret = options;
     return 0;
+}
+
+int mount_options_check_names(const char *flags, struct err *err) {
+    int r = check_characters(flags, err);
+    for (const char *at = flags; r == 0 && *at;) {
+        size_t len = strcspn(at, ","), name = strcspn(at, "=,");
+        if (len > 0 && !find(at, name))
+            return err_set(err, -EINVAL, "mount option '%.*s' cannot be given here; remove it", (int)name, at);
+        at += len + (at[len] == ',');
+    }
+    return r;
 }
 
 void mount_options_done(struct mount_options *options) {

@@ -23,4 +23,7 @@ struct mount_options {
 
 int mount_options_parse(const char *const *flags, size_t count, enum mount_mode mode, struct mount_options *ret,
                         struct err *err) must_check;
+// -EINVAL unless every option (comma separated) has a name that is known here: for options of somebody who must not give
+// root's mount(8) whatever he likes. Values are judged by whoever mounts.
+int mount_options_check_names(const char *flags, struct err *err) must_check;
 void mount_options_done(struct mount_options *options);

@@ -145,4 +145,5 @@ const struct node_ops node_ops = {
     .unpublish = node_unpublish,
     .stats = node_stats,
     .expand = node_expand,
+    .publish_inline = node_publish_inline,
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The node part of class shared: volumes staged and published on this machine.
 //
-// Why:     implements struct node_ops (csi/volume.h). One file a noun: stage.c, publish.c, unmount.c, stats.c, and
-//          repair.c for what others broke.
+// Why:     implements struct node_ops (csi/volume.h). One file a noun: stage.c, publish.c, inline.c, unmount.c, stats.c,
+//          and repair.c for what others broke.
 // Owns:    its records (record.h) and the watch on its daemons; never the mounts themselves: those outlive it.
 // Threads: RPCs of one volume are kept apart by the caller (csi/); `lock` guards the map and everything in it that
 //          another volume's RPC, the watch or a metric reads. It is never held around a call that may block.
@@ -11,6 +11,7 @@
 
 #include "csi/volume.h"
 #include "lib/base/clock.h"
+#include "lib/base/fields.h"
 #include "lib/base/strmap.h"
 #include "node-plugin/daemon_watch.h"
 #include "node-plugin/mount_mode.h"
@@ -29,6 +30,8 @@ struct node_options {
     struct mount_mode_probe probe;
     struct mounter mounter;
     const char *state_dir;
+    const struct field_list *inline_shares; // whose inline volumes are served (inline_shares.h); NULL: none
+    const char *inline_dir;                 // where those are staged; NULL: no inline volumes
 };
 
 struct node {
@@ -76,6 +79,9 @@ int node_refuse_taken(struct node *node, const char *path, const char *id, struc
 // stage.c
 int node_stage(void *self, const struct call_context *ctx, const struct node_stage_request *request, struct err *err);
 int node_unstage(void *self, const struct call_context *ctx, const char *id, const char *staging_path, struct err *err);
+// Inline volumes are staged in the same way, by node_publish_inline.
+int node_stage_as(struct node *node, const struct call_context *ctx, const struct node_stage_request *request,
+                  bool is_inline, struct err *err) must_check;
 // Mounts `staged` at its staging path and starts to watch it.
 int node_mount_staged(struct node *node, struct staged *staged, int64_t deadline_ns, struct err *err) must_check;
 
@@ -84,6 +90,15 @@ int node_publish(void *self, const struct call_context *ctx, const struct node_p
                  struct err *err);
 int node_unpublish(void *self, const struct call_context *ctx, const char *id, const char *target_path,
                    struct err *err);
+
+// inline.c
+int node_publish_inline(void *self, const struct call_context *ctx, const struct node_publish_request *request,
+                        struct err *err);
+// After an unpublish: what stood behind the target of an inline volume goes, unless another target uses it. Does nothing
+// about volumes of other kinds.
+int node_release_inline(struct node *node, const struct call_context *ctx, const char *id, struct err *err) must_check;
+// At the start: inline volumes that no pod uses any more (a crash between two steps, a reboot) are taken away.
+void node_sweep_inline(struct node *node);
 
 // repair.c: is what the record says really mounted, with a living daemon?
 bool node_healthy(struct node *node, const struct staged *staged, const struct mount_table *table);

@@ -14,6 +14,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/base/strmap.h"
+#include "node-plugin/path.h"
 
 #define RECORD_MAX (1024 * 1024) // bytes
 #define SUFFIX ".json"
@@ -41,19 +42,6 @@ struct node_store *node_store_free(struct node_store *store) {
     return NULL;
 }
 
-static int make_parents(const char *directory) {
-    char *path cleanup_free = mem_strdup(directory);
-    if (!path)
-        return -ENOMEM;
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, 0755) < 0 && errno != EEXIST)
-            return -errno;
-        *slash = '/';
-    }
-    return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 int node_store_open(const char *directory, struct node_store **ret, struct err *err) {
     struct node_store *store cleanup(node_store_freep) = mem_zalloc(sizeof *store);
     if (!store)
@@ -63,8 +51,10 @@ int node_store_open(const char *directory, struct node_store **ret, struct err *
     store->directory = mem_strdup(directory);
     if (!store->directory)
         return err_set(err, -ENOMEM, "out of memory");
-    int r = make_parents(directory);
-    if (r == 0 && (store->fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+    int r = path_make_tree(directory, err);
+    if (r < 0)
+        return err_wrap(err, r, "state directory %s; give another by --state-dir", directory);
+    if ((store->fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         r = -errno;
     if (r == 0 && (store->lock_fd = openat(store->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
         r = -errno;

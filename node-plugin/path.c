@@ -96,6 +96,21 @@ int path_resolve(const char *path, const struct mount_table *table, char **ret, 
     return r;
 }
 
+int path_make_tree(const char *path, struct err *err) {
+    char *copy cleanup_free = mem_strdup(path);
+    if (!copy)
+        return err_set(err, -ENOMEM, "out of memory");
+    for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+            return err_set(err, -errno, "directory %s: %s", copy, err_name(errno));
+        *slash = '/';
+    }
+    if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+        return err_set(err, -errno, "directory %s: %s", path, err_name(errno));
+    return 0;
+}
+
 int path_make_directory(const char *path, bool *ret_created, struct err *err) {
     char *parent cleanup_free = NULL;
     char *name cleanup_free = NULL;

@@ -221,9 +221,8 @@ static int unpublish(struct node *node, const char *id, const char *path, const 
     return r == 0 && staged ? forget_target(node, staged, path, err) : r;
 }
 
-int node_unpublish(void *self, const struct call_context *ctx, const char *id, const char *target_path,
-                   struct err *err) {
-    struct node *node = self;
+static int take_off(struct node *node, const struct call_context *ctx, const char *id, const char *target_path,
+                    struct err *err) {
     struct mount_table *table cleanup(mount_table_freep) = NULL;
     char *path cleanup_free = NULL;
     int r = node_table(node, &table, err);
@@ -236,4 +235,12 @@ int node_unpublish(void *self, const struct call_context *ctx, const char *id, c
     if (r == 0)
         r = node_claim(node, path, id, &table, &claim, err);
     return r < 0 ? r : unpublish(node, id, path, table, node_deadline(ctx), err);
+}
+
+int node_unpublish(void *self, const struct call_context *ctx, const char *id, const char *target_path,
+                   struct err *err) {
+    struct call_context limited = ctx ? *ctx : (struct call_context){0};
+    limited.deadline_ns = node_deadline(ctx);
+    int r = take_off(self, &limited, id, target_path, err);
+    return r < 0 ? r : node_release_inline(self, &limited, id, err);
 }

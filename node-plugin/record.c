@@ -162,6 +162,8 @@ struct json *staged_encode(const struct staged *staged) {
     r = r < 0 ? r : json_set_text(out, "mode", staged->mode == MOUNT_MODE_KERNEL ? "kernel" : "fuse");
     r = r < 0 ? r : json_set(out, "context", encode_context(staged));
     r = r < 0 ? r : json_set(out, "mountFlags", encode_flags(staged));
+    if (staged->is_inline)
+        r = r < 0 ? r : json_set_bool(out, "inline", true);
     if (staged->daemon.pid > 0)
         r = r < 0 ? r : json_set(out, "daemon", process_id_encode(&staged->daemon));
     r = r < 0 ? r : json_set(out, "targets", encode_targets(staged));
@@ -207,6 +209,7 @@ int staged_decode(const struct json *json, struct staged **ret, struct err *err)
     if (!staged || !(staged->source = mem_strdup(source)))
         return err_set(err, -ENOMEM, "out of memory");
     staged->mode = kernel ? MOUNT_MODE_KERNEL : MOUNT_MODE_FUSE;
+    staged->is_inline = json_get_bool(json, "inline", false);
     // Without one, or with one that this version does not understand, the daemon counts as gone.
     (void)!process_id_decode(json_get(json, "daemon"), &staged->daemon);
     int r = decode_lists(json, staged);

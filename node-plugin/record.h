@@ -32,6 +32,7 @@ struct staged {
     size_t context_count;
     char **flags; // mount flags of the capability
     size_t flag_count;
+    bool is_inline;           // of a pod, and staged by its publish: unstaged with its last unpublish
     struct process_id daemon; // of a FUSE mount; pid 0: none
     struct staged_target *targets;
     size_t target_count;

@@ -100,5 +100,7 @@ int node_recover(struct node *node, struct err *err) {
     const struct strmap_slot *slot = NULL;
     for (size_t i = 0; r == 0 && (slot = strmap_next(&node->volumes, &i));)
         r = recover_one(node, slot->value, table, err);
+    if (r == 0)
+        node_sweep_inline(node);
     return r;
 }

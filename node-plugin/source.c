@@ -8,8 +8,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
-// No separators that would let a server or share leak into another mount option or another share.
-static int check_server(const char *value, struct err *err) {
+int volume_source_check_server(const char *value, struct err *err) {
     for (const char *c = value; *c; c++)
         if ((unsigned char)*c <= ' ' || *c == ',' || *c == '/' || *c == 0x7f)
             return err_set(err, -EINVAL, "server '%.60s' is no host name or address", value);
@@ -46,8 +45,8 @@ static int check_sub_dir(const char *value, struct err *err) {
 static const char *const mode_names[] = {"auto", "kernel", "fuse", NULL};
 #define AT(member) offsetof(struct volume_source, member)
 static const struct field rows[] = {
-    {SHARED_CONTEXT_SERVER, FIELD_TEXT, AT(server), .help = "the NFS server", .check = check_server, .max = 255,
-     .required = true},
+    {SHARED_CONTEXT_SERVER, FIELD_TEXT, AT(server), .help = "the NFS server", .check = volume_source_check_server,
+     .max = 255, .required = true},
     {SHARED_CONTEXT_SHARE, FIELD_TEXT, AT(share), .help = "the exported path", .check = check_share, .max = 1023,
      .required = true},
     {SHARED_CONTEXT_SUBDIR, FIELD_TEXT, AT(sub_dir), .help = "the directory below it", .check = check_sub_dir,

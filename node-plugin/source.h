@@ -23,3 +23,5 @@ struct volume_source {
 
 int volume_source_parse(const struct string_map *context, struct volume_source *ret, struct err *err) must_check;
 void volume_source_done(struct volume_source *source);
+// A host name or an address (IPv6 also in brackets), and nothing that would leak into other mount options.
+int volume_source_check_server(const char *value, struct err *err) must_check;

@@ -81,6 +81,15 @@ static const struct step stage_steps[] = {
     {"remember", remember, NULL},
 };
 
+// A pod names the directory of an inline volume, and the kernel follows symbolic links on the way to it; the mount table
+// tells where that led. (The FUSE daemon follows none. With NFSv3 the server resolves the path.)
+static int verify_source(const struct staged *staged, const struct mount_entry *entry, struct err *err) {
+    if (!staged->is_inline || str_eq(entry->source, staged->source))
+        return 0;
+    return err_set(err, -EPERM, "%.90s leads to %.90s by a symbolic link; name the directory itself", staged->source,
+                   entry->source);
+}
+
 static int verify(struct node *node, const struct staged *staged, struct err *err) {
     struct mount_table *table cleanup(mount_table_freep) = NULL;
     int r = node_table(node, &table, err);
@@ -92,7 +101,7 @@ static int verify(struct node *node, const struct staged *staged, struct err *er
                        "the mount succeeded but is not seen by stowage-node; does its directory have mount propagation "
                        "Bidirectional here and in the mount service? %s",
                        staged->staging_path);
-    return 0;
+    return verify_source(staged, entry, err);
 }
 
 int node_mount_staged(struct node *node, struct staged *staged, int64_t deadline_ns, struct err *err) {
@@ -125,6 +134,7 @@ struct wish {
     struct volume_source source;
     enum mount_mode mode;
     char *path;
+    bool is_inline;
 };
 static void wish_done(struct wish *wish) {
     volume_source_done(&wish->source);
@@ -207,7 +217,7 @@ static int judge_unknown(struct node *node, const struct wish *wish, const char 
         return err_set(err, -EEXIST, "%.100s is a %s mount of '%.100s' already; umount it first", wish->path,
                        entry->fs_type, entry->source);
     bool fuse = str_eq(entry->fs_type, "fuse.stowage");
-    *ret_adopt = !fuse && wish->mode == MOUNT_MODE_KERNEL;
+    *ret_adopt = !fuse && !wish->is_inline && wish->mode == MOUNT_MODE_KERNEL;
     if (*ret_adopt)
         return 0;
     log_warning("staging path has a mount without a record; it is replaced, pods on it go on with the old one",
@@ -223,6 +233,7 @@ static int make_staged(const struct wish *wish, const struct node_stage_request 
         staged_set_flags(staged, request->capability.mount_flags, request->capability.mount_flag_count) < 0)
         return err_set(err, -ENOMEM, "out of memory");
     staged->mode = wish->mode;
+    staged->is_inline = wish->is_inline;
     *ret = take_ptr(staged);
     return 0;
 }
@@ -246,11 +257,11 @@ static int stage_new(struct node *node, const struct wish *wish, const struct no
     return 0;
 }
 
-int node_stage(void *self, const struct call_context *ctx, const struct node_stage_request *request, struct err *err) {
-    struct node *node = self;
+int node_stage_as(struct node *node, const struct call_context *ctx, const struct node_stage_request *request,
+                  bool is_inline, struct err *err) {
     int64_t deadline_ns = node_deadline(ctx);
     struct mount_table *table cleanup(mount_table_freep) = NULL;
-    struct wish wish cleanup(wish_done) = {0};
+    struct wish wish cleanup(wish_done) = {.is_inline = is_inline};
     int r = node_table(node, &table, err);
     if (r == 0)
         r = make_wish(node, request, table, &wish, err);
@@ -268,6 +279,10 @@ int node_stage(void *self, const struct call_context *ctx, const struct node_sta
     if (r < 0 || done)
         return r;
     return stage_new(node, &wish, request, table, deadline_ns, err);
+}
+
+int node_stage(void *self, const struct call_context *ctx, const struct node_stage_request *request, struct err *err) {
+    return node_stage_as(self, ctx, request, false, err);
 }
 
 static int refuse_published(const struct staged *staged, const struct mount_table *table, struct err *err) {
