@@ -32,6 +32,9 @@ static void job_free(struct job *job) {
 
 static void job_done(struct engine_call *call) {
     struct job *job = call->arg;
+    // What is there already is a conflict, but a condition that failed when the request made it one (RFC 9110, 13.1.2).
+    if (call->err.code == -EEXIST && http_request_header(job->request, "If-None-Match"))
+        call->err.code = -ESTALE;
     if (call->err.code)
         http_reply_error(job->request, &call->err);
     else
