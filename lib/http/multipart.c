@@ -59,13 +59,17 @@ int http_header_parameter(const char *value, const char *name, char *ret, size_t
         at++;
         bool plain = len == strlen(name) && strncasecmp(key, name, len) == 0;
         bool extended = len == strlen(name) + 1 && key[len - 1] == '*' && strncasecmp(key, name, len - 1) == 0;
-        bool wanted = plain || (extended && result == -ENOENT);
-        int r = value_read(&at, wanted ? ret : other, wanted ? size : sizeof other);
-        if (r == 0 && wanted && !plain)
-            r = extended_decode(ret);
+        extended = extended && result == -ENOENT;
+        int r = value_read(&at, plain ? ret : other, plain ? size : sizeof other);
+        if (r == 0 && extended)
+            r = extended_decode(other);
+        if (r == 0 && extended && strlen(other) >= size)
+            r = -ENAMETOOLONG;
         if (r < 0)
             return r;
-        if (wanted)
+        if (extended)
+            memcpy(ret, other, strlen(other) + 1);
+        if (plain || extended)
             result = 0;
         at += strspn(at, " \t");
         if (*at && *at != ';')
