@@ -221,6 +221,6 @@ main() {
     stop | start | restart) change_daemon "$command" "$@" ;;
     build) install_for cluster && build_cluster && say "$CACHE" ;;
     esac
+    exit # bash would read on, in a file that may have changed in the meantime
 }
-# On one line: bash would go on reading a file that was changed in the meantime.
-main "$@"; exit
+main "$@"
