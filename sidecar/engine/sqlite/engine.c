@@ -150,8 +150,6 @@ static int start(struct store *s, const struct sqlite_engine_options *options, s
         r = checkpointer_start(s, err);
     if (r == 0)
         r = writer_start(s, err);
-    if (r == 0)
-        object_garbage(s); // what an earlier process left
     return r;
 }
 

@@ -310,7 +310,7 @@ void writer_init(struct writer *w) {
     (void)pthread_cond_init(&w->wake, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     w->next_ns = TIME_NEVER;
-    w->doomed = true; // perhaps; the first step tells
+    w->doomed = w->garbage = true; // perhaps, of an earlier process: the first commit looks
 }
 
 int writer_open(struct store *s, struct err *err) {
