@@ -3,12 +3,20 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
 #include "lib/base/str.h"
+
+#define TURN_WAIT_NS (5 * NS_PER_S)
+#define TURN_PAUSE_NS (5 * NS_PER_MS)
 
 int address_path(const char *socket, const char **ret, struct err *err) {
     const char *path = socket ? socket : "";
@@ -52,6 +60,37 @@ int address_connect(const char *path, int *ret, struct err *err) {
     default:
         return err_set(err, r, "cannot connect to '%s': %s", path, err_name(r));
     }
+}
+
+static int wait_for_turn(int dir) {
+    const struct timespec pause = {.tv_nsec = TURN_PAUSE_NS};
+    int64_t end = clock_monotonic(&clock_system) + TURN_WAIT_NS;
+    while (flock(dir, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -errno;
+        if (clock_monotonic(&clock_system) >= end)
+            return -EADDRINUSE;
+        (void)nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+int address_take_turn(const char *path, int *ret, struct err *err) {
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash - path) : 0;
+    cleanup_free char *dir = len > 0 ? mem_strndup(path, len) : mem_strdup(slash ? "/" : ".");
+    if (!dir)
+        return err_set(err, -ENOMEM, "no memory for a server");
+    cleanup_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, -errno, "cannot open '%s', the directory of the socket: %s", dir, err_name(errno));
+    int r = wait_for_turn(fd);
+    if (r == -EADDRINUSE)
+        return err_set(err, r, "another server is being started on '%s', or a process holds a lock on '%s'", path, dir);
+    if (r < 0)
+        return err_set(err, r, "cannot lock '%s', the directory of the socket: %s", dir, err_name(r));
+    *ret = take_fd(&fd);
+    return 0;
 }
 
 int address_prepare(const char *path, struct err *err) {

@@ -11,7 +11,12 @@ int address_path(const char *socket, const char **ret, struct err *err) must_che
 // A connected socket. Errors name the path.
 int address_connect(const char *path, int *ret, struct err *err) must_check;
 
-// Makes room for a server's socket: 0 when nothing is there or a dead socket was; -EADDRINUSE when a server answers,
+// Servers that start in one directory take turns from looking at the socket until they listen: otherwise two that found
+// the same dead socket would each remove what the other had just made. The turn ends with *ret, a lock on the directory
+// that leaves nothing behind. -EADDRINUSE: it did not come within 5 s.
+int address_take_turn(const char *path, int *ret, struct err *err) must_check;
+
+// In one's turn, makes room for a server's socket: 0 when nothing is there or a dead socket was; -EADDRINUSE when a server answers,
 // -ENOTSOCK when it is something else, which is left alone.
 int address_prepare(const char *path, struct err *err) must_check;
 

@@ -155,7 +155,10 @@ static int open_core(struct rpc_server *server, struct err *err) {
 
 int rpc_server_start(const struct rpc_server_options *options, struct rpc_server **ret, struct err *err) {
     const char *path = NULL;
+    cleanup_close int turn = -1;
     int r = address_path(options->socket, &path, err);
+    if (r == 0)
+        r = address_take_turn(path, &turn, err);
     if (r == 0)
         r = address_prepare(path, err);
     if (r < 0)
