@@ -1,31 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/fakes/fake_class.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "tests/fakes/fake_class_private.h"
 
 #define CAPACITY (INT64_C(1) << 40)
 
-static struct fake_object *by_id(struct fake_object *list, const char *id) {
+struct fake_object *fake_object_by_id(struct fake_object *list, const char *id) {
     for (size_t i = 0; i < FAKE_CLASS_MAX; i++)
         if (list[i].used && str_eq(list[i].id, id))
             return &list[i];
     return NULL;
 }
 
-static struct fake_object *by_name(struct fake_object *list, const char *name) {
+struct fake_object *fake_object_by_name(struct fake_object *list, const char *name) {
     for (size_t i = 0; i < FAKE_CLASS_MAX; i++)
         if (list[i].used && str_eq(list[i].name, name))
             return &list[i];
     return NULL;
 }
 
-static struct fake_object *add(struct fake_class *fake, struct fake_object *list, const char *prefix,
-                               const char *name) {
+struct fake_object *fake_object_add(struct fake_class *fake, struct fake_object *list, const char *prefix,
+                                    const char *name) {
     for (size_t i = 0; i < FAKE_CLASS_MAX; i++)
         if (!list[i].used) {
             list[i] = (struct fake_object){.used = true, .name = mem_strdup(name)};
@@ -35,25 +34,24 @@ static struct fake_object *add(struct fake_class *fake, struct fake_object *list
     return NULL;
 }
 
-static int full(struct err *err) {
+int fake_full(struct err *err) {
     return err_set(err, -ENOSPC, "the fake is full");
 }
 
-static void drop(struct fake_object *object) {
+void fake_object_drop(struct fake_object *object) {
     if (object)
         free(object->name);
     if (object)
         *object = (struct fake_object){0};
 }
 
-static int missing(const char *prefix, const char *id, struct err *err) {
+int fake_missing(const char *prefix, const char *id, struct err *err) {
     if (!str_starts(id, prefix))
         return err_set(err, -EINVAL, "'%.40s' is no id", id);
     return err_set(err, -ENOENT, "no '%s'", id);
 }
 
-// Enters an operation: its deadline is noted, and the failure that a test asked for happens.
-static int enter(struct fake_class *fake, const struct call_context *ctx, struct err *err) {
+int fake_enter(struct fake_class *fake, const struct call_context *ctx, struct err *err) {
     fake->deadline_ns = ctx->deadline_ns;
     return fake->fail ? err_set(err, fake->fail, "as the test asked") : 0;
 }
@@ -77,22 +75,23 @@ static int create(void *self, const struct call_context *ctx, const struct volum
                   struct volume_info *ret, struct err *err) {
     struct fake_class *fake = self;
     LOCK_SCOPE(&fake->lock);
-    int r = enter(fake, ctx, err);
+    int r = fake_enter(fake, ctx, err);
     if (r < 0)
         return r;
-    struct fake_object *volume = by_name(fake->volumes, request->name);
+    struct fake_object *volume = fake_object_by_name(fake->volumes, request->name);
     int64_t size = request->required_bytes ? request->required_bytes : 1 << 30;
     if (volume &&
         (volume->size < request->required_bytes || (request->limit_bytes && volume->size > request->limit_bytes)))
         return err_set(err, -EEXIST, "volume '%s' has another size", request->name);
-    bool known = request->source == CONTENT_EMPTY ||
-                 by_id(request->source == CONTENT_VOLUME ? fake->volumes : fake->snapshots, request->source_id);
+    bool known =
+        request->source == CONTENT_EMPTY ||
+        fake_object_by_id(request->source == CONTENT_VOLUME ? fake->volumes : fake->snapshots, request->source_id);
     if (!known)
         return err_set(err, -ENOENT, "no source '%s'", request->source_id);
     if (!volume) {
-        volume = add(fake, fake->volumes, "vol", request->name);
+        volume = fake_object_add(fake, fake->volumes, "vol", request->name);
         if (!volume)
-            return full(err);
+            return fake_full(err);
         volume->size = size;
         volume->kind = request->source;
         (void)snprintf(volume->source, sizeof volume->source, "%s", request->source_id ? request->source_id : "");
@@ -103,18 +102,18 @@ static int create(void *self, const struct call_context *ctx, const struct volum
 static int destroy(void *self, const struct call_context *ctx, const char *id, struct err *err) {
     struct fake_class *fake = self;
     LOCK_SCOPE(&fake->lock);
-    int r = enter(fake, ctx, err);
+    int r = fake_enter(fake, ctx, err);
     if (r == 0)
-        drop(by_id(fake->volumes, id));
+        fake_object_drop(fake_object_by_id(fake->volumes, id));
     return r;
 }
 
 static int get(void *self, const struct call_context *ctx, const char *id, struct volume_info *ret, struct err *err) {
     struct fake_class *fake = self;
     LOCK_SCOPE(&fake->lock);
-    int r = enter(fake, ctx, err);
-    const struct fake_object *volume = by_id(fake->volumes, id);
-    return r < 0 ? r : volume ? describe(volume, ret) : missing("vol-", id, err);
+    int r = fake_enter(fake, ctx, err);
+    const struct fake_object *volume = fake_object_by_id(fake->volumes, id);
+    return r < 0 ? r : volume ? describe(volume, ret) : fake_missing("vol-", id, err);
 }
 
 static int emit_generated(const struct fake_class *fake, const char *after, volume_emit_fn emit, void *arg) {
@@ -137,7 +136,7 @@ static int list(void *self, const struct call_context *ctx, const char *after, v
                 struct err *err) {
     struct fake_class *fake = self;
     LOCK_SCOPE(&fake->lock);
-    int r = enter(fake, ctx, err);
+    int r = fake_enter(fake, ctx, err);
     // Numbers only grow, so the smallest id behind the last one is the next.
     for (const char *last = after; r == 0;) {
         const struct fake_object *next = NULL;
@@ -162,15 +161,15 @@ static int capacity(void *self, const struct call_context *ctx, const struct str
     LOCK_SCOPE(&fake->lock);
     (void)parameters;
     *ret = (struct capacity_info){.available_bytes = CAPACITY, .maximum_volume_bytes = CAPACITY / 2};
-    return enter(fake, ctx, err);
+    return fake_enter(fake, ctx, err);
 }
 
 static int expand(void *self, const struct call_context *ctx, const char *id, int64_t required_bytes,
                   int64_t limit_bytes, int64_t *ret_bytes, struct err *err) {
     struct fake_class *fake = self;
     LOCK_SCOPE(&fake->lock);
-    int r = enter(fake, ctx, err);
-    struct fake_object *volume = by_id(fake->volumes, id);
+    int r = fake_enter(fake, ctx, err);
+    struct fake_object *volume = fake_object_by_id(fake->volumes, id);
     if (r == 0 && !volume)
         r = err_set(err, -ENOENT, "no '%s'", id);
     if (r == 0 && required_bytes > CAPACITY)
@@ -188,15 +187,15 @@ static int modify(void *self, const struct call_context *ctx, const char *id, co
     struct fake_class *fake = self;
     LOCK_SCOPE(&fake->lock);
     (void)parameters;
-    int r = enter(fake, ctx, err);
-    return r < 0 ? r : by_id(fake->volumes, id) ? 0 : err_set(err, -ENOENT, "no '%s'", id);
+    int r = fake_enter(fake, ctx, err);
+    return r < 0 ? r : fake_object_by_id(fake->volumes, id) ? 0 : err_set(err, -ENOENT, "no '%s'", id);
 }
 
 static int publish(void *self, const struct call_context *ctx, const struct publish_request *request, struct err *err) {
     struct fake_class *fake = self;
     LOCK_SCOPE(&fake->lock);
-    int r = enter(fake, ctx, err);
-    struct fake_object *volume = by_id(fake->volumes, request->volume_id);
+    int r = fake_enter(fake, ctx, err);
+    struct fake_object *volume = fake_object_by_id(fake->volumes, request->volume_id);
     if (r == 0 && (!volume || !str_eq(request->node_id, FAKE_NODE)))
         r = err_set(err, -ENOENT, "no volume '%s' or node '%s'", request->volume_id, request->node_id);
     if (r == 0 && volume->published && volume->published_read_only != request->read_only)
@@ -217,8 +216,8 @@ static int unpublish(void *self, const struct call_context *ctx, const char *id,
     struct fake_class *fake = self;
     LOCK_SCOPE(&fake->lock);
     (void)node_id;
-    int r = enter(fake, ctx, err);
-    struct fake_object *volume = by_id(fake->volumes, id);
+    int r = fake_enter(fake, ctx, err);
+    struct fake_object *volume = fake_object_by_id(fake->volumes, id);
     if (volume)
         volume->published = false;
     return r;
@@ -233,158 +232,13 @@ static int supports(void *self, const struct volume_capability *capability, cons
 static const struct volume_ops volume_ops = {create, destroy, get,     list,      capacity,
                                              expand, modify,  publish, unpublish, supports};
 
-// ---- snapshots ----
-
-static void describe_snapshot(const struct fake_object *snapshot, struct snapshot_info *ret) {
-    *ret = (struct snapshot_info){.id = mem_strdup(snapshot->id),
-                                  .source_volume_id = mem_strdup(snapshot->source),
-                                  .group_id = snapshot->group[0] ? mem_strdup(snapshot->group) : NULL,
-                                  .size_bytes = 1,
-                                  .created_ns = INT64_C(1700000000123456789),
-                                  .ready = true};
-}
-
-static int snapshot_create(void *self, const struct call_context *ctx, const char *name, const char *source_volume_id,
-                           const struct string_map *parameters, struct snapshot_info *ret, struct err *err) {
-    struct fake_class *fake = self;
-    LOCK_SCOPE(&fake->lock);
-    (void)parameters;
-    int r = enter(fake, ctx, err);
-    struct fake_object *snapshot = by_name(fake->snapshots, name);
-    if (r == 0 && snapshot && !str_eq(snapshot->source, source_volume_id))
-        r = err_set(err, -EEXIST, "snapshot '%s' is of another volume", name);
-    if (r == 0 && !by_id(fake->volumes, source_volume_id))
-        r = err_set(err, -ENOENT, "no '%s'", source_volume_id);
-    if (r < 0)
-        return r;
-    if (!snapshot) {
-        snapshot = add(fake, fake->snapshots, "snap", name);
-        if (!snapshot)
-            return full(err);
-        (void)snprintf(snapshot->source, sizeof snapshot->source, "%s", source_volume_id);
-    }
-    describe_snapshot(snapshot, ret);
-    return 0;
-}
-
-static int snapshot_destroy(void *self, const struct call_context *ctx, const char *id, struct err *err) {
-    struct fake_class *fake = self;
-    LOCK_SCOPE(&fake->lock);
-    drop(by_id(fake->snapshots, id));
-    return enter(fake, ctx, err);
-}
-
-static int snapshot_get(void *self, const struct call_context *ctx, const char *id, struct snapshot_info *ret,
-                        struct err *err) {
-    struct fake_class *fake = self;
-    LOCK_SCOPE(&fake->lock);
-    int r = enter(fake, ctx, err);
-    const struct fake_object *snapshot = by_id(fake->snapshots, id);
-    if (r == 0 && !snapshot)
-        r = missing("snap-", id, err);
-    if (r == 0)
-        describe_snapshot(snapshot, ret);
-    return r;
-}
-
-static int emit_snapshot(const struct fake_object *snapshot, snapshot_emit_fn emit, void *arg) {
-    struct snapshot_info info cleanup(snapshot_info_done) = {0};
-    describe_snapshot(snapshot, &info);
-    return emit(&info, arg);
-}
-
-static int snapshot_list(void *self, const struct call_context *ctx, const char *after, const char *source_volume_id,
-                         snapshot_emit_fn emit, void *arg, struct err *err) {
-    struct fake_class *fake = self;
-    LOCK_SCOPE(&fake->lock);
-    int r = enter(fake, ctx, err);
-    if (r == 0 && source_volume_id && !by_id(fake->volumes, source_volume_id))
-        r = missing("vol-", source_volume_id, err);
-    for (const char *last = after; r == 0;) {
-        const struct fake_object *next = NULL;
-        for (size_t i = 0; i < FAKE_CLASS_MAX; i++) {
-            const struct fake_object *s = &fake->snapshots[i];
-            if (s->used && (!last || strcmp(s->id, last) > 0) && (!next || strcmp(s->id, next->id) < 0))
-                next = s;
-        }
-        if (!next)
-            break;
-        last = next->id;
-        if (!source_volume_id || str_eq(next->source, source_volume_id))
-            r = emit_snapshot(next, emit, arg);
-    }
-    return r;
-}
-
-static int emit_group(const struct fake_class *fake, const char *id, snapshot_emit_fn emit, void *arg) {
-    int r = 0;
-    for (size_t i = 0; i < FAKE_CLASS_MAX && r == 0; i++)
-        if (fake->snapshots[i].used && str_eq(fake->snapshots[i].group, id))
-            r = emit_snapshot(&fake->snapshots[i], emit, arg);
-    return r;
-}
-
-static int group_create(void *self, const struct call_context *ctx, const char *name, const char *const *volume_ids,
-                        size_t count, const struct string_map *parameters, char **ret_id, int64_t *ret_created_ns,
-                        snapshot_emit_fn emit, void *arg, struct err *err) {
-    struct fake_class *fake = self;
-    LOCK_SCOPE(&fake->lock);
-    (void)parameters;
-    int r = enter(fake, ctx, err);
-    for (size_t i = 0; i < count && r == 0; i++)
-        if (!by_id(fake->volumes, volume_ids[i]))
-            r = err_set(err, -ENOENT, "no '%s'", volume_ids[i]);
-    if (r < 0)
-        return r;
-    struct fake_object *group = by_name(fake->groups, name);
-    for (size_t i = 0; !group && i <= count; i++) {
-        if (i == count) {
-            group = add(fake, fake->groups, "group", name);
-            if (!group)
-                return full(err);
-            break;
-        }
-        struct fake_object *member = add(fake, fake->snapshots, "snap", name);
-        if (!member)
-            return full(err);
-        (void)snprintf(member->source, sizeof member->source, "%s", volume_ids[i]);
-        (void)snprintf(member->group, sizeof member->group, "group-%06u", fake->next + (unsigned)(count - 1 - i));
-    }
-    *ret_id = mem_strdup(group->id);
-    *ret_created_ns = INT64_C(1700000000123456789);
-    return emit_group(fake, group->id, emit, arg);
-}
-
-static int group_get(void *self, const struct call_context *ctx, const char *id, int64_t *ret_created_ns,
-                     snapshot_emit_fn emit, void *arg, struct err *err) {
-    struct fake_class *fake = self;
-    LOCK_SCOPE(&fake->lock);
-    int r = enter(fake, ctx, err);
-    *ret_created_ns = INT64_C(1700000000123456789);
-    return r < 0 ? r : by_id(fake->groups, id) ? emit_group(fake, id, emit, arg) : missing("group-", id, err);
-}
-
-static int group_destroy(void *self, const struct call_context *ctx, const char *id, struct err *err) {
-    struct fake_class *fake = self;
-    LOCK_SCOPE(&fake->lock);
-    int r = enter(fake, ctx, err);
-    for (size_t i = 0; i < FAKE_CLASS_MAX && r == 0; i++)
-        if (fake->snapshots[i].used && str_eq(fake->snapshots[i].group, id))
-            drop(&fake->snapshots[i]);
-    drop(by_id(fake->groups, id));
-    return r;
-}
-
-static const struct snapshot_ops snapshot_ops = {snapshot_create, snapshot_destroy, snapshot_get, snapshot_list,
-                                                 group_create,    group_get,        group_destroy};
-
 void fake_class_init(struct fake_class *fake) {
     static const char *const mutable_parameters[] = {"tier", NULL};
     *fake = (struct fake_class){
         .class = {.driver_name = "fake.stowage.dev",
                   .volumes = &volume_ops,
                   .volumes_self = fake,
-                  .snapshots = &snapshot_ops,
+                  .snapshots = &fake_snapshot_ops,
                   .snapshots_self = fake,
                   .node = &fake_node_ops,
                   .node_self = fake,
@@ -396,9 +250,9 @@ void fake_class_init(struct fake_class *fake) {
 
 void fake_class_done(struct fake_class *fake) {
     for (size_t i = 0; i < FAKE_CLASS_MAX; i++) {
-        drop(&fake->volumes[i]);
-        drop(&fake->snapshots[i]);
-        drop(&fake->groups[i]);
+        fake_object_drop(&fake->volumes[i]);
+        fake_object_drop(&fake->snapshots[i]);
+        fake_object_drop(&fake->groups[i]);
     }
     (void)pthread_mutex_destroy(&fake->lock);
 }

@@ -42,4 +42,3 @@ size_t fake_class_volumes(struct fake_class *fake);
 void fake_class_fail(struct fake_class *fake, int error);
 void fake_class_generate(struct fake_class *fake, size_t count);
 int64_t fake_class_deadline(struct fake_class *fake);
-extern const struct node_ops fake_node_ops;
