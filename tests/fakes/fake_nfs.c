@@ -200,6 +200,11 @@ static void fake_close(struct nfs_share *base) {
     free(share);
 }
 
+static void take_root(struct fake_nfs_store *store, struct nfs_fh *ret) {
+    LOCK_SCOPE(&store->lock); // other shares make inodes meanwhile
+    fake_inode_fh(store->inodes[0], ret);
+}
+
 struct nfs_share *fake_nfs_open(struct fake_nfs_store *store) {
     static const struct nfs_backend backend = {fake_submit, fake_cancel, fake_info, fake_close};
     struct fake_share *share = mem_zalloc(sizeof *share);
@@ -210,7 +215,7 @@ struct nfs_share *fake_nfs_open(struct fake_nfs_store *store) {
     share->store = store;
     share->info = (struct nfs_info){
         .version = 3, .read_max = NFS_IO_MAX, .write_max = NFS_IO_MAX, .server = "fake", .path = "/fake"};
-    fake_inode_fh(store->inodes[0], &share->info.root);
+    take_root(store, &share->info.root);
     (void)pthread_mutex_init(&share->lock, NULL);
     (void)pthread_cond_init(&share->changed, NULL);
     if (pthread_create(&share->thread, NULL, share_main, share) != 0) {
