@@ -135,8 +135,12 @@ for _ in $(seq 100); do
     ! grep -q '^> GET' "$WORK/waited-log" || break
     sleep 0.1
 done
-ask GET /readyz # what came before it has been taken
-ask GET /readyz
+for _ in $(seq 100); do
+    ask GET /metrics # itself, and the one that waits
+    ! grep -q '^stowage_http_requests_in_flight.* 2$' "$WORK/body" || break
+    sleep 0.1
+done
+holds "one waits for a message" "$body" "stowage_http_requests_in_flight"
 stop TERM
 check "a stop is a success" "$code" 0
 wait "$waiting" || true
