@@ -56,6 +56,7 @@ nfsServer:
   from: [{ipBlock: {cidr: 10.0.0.0/16}}]
 controller: {shares: ["other/exports"], hostNetwork: true, extraArgs: [--threads=8], podAnnotations: {a: b}, affinity: {nodeAffinity: {}}}
 node: {extraArgs: [--threads=8], httpPort: 0, podAnnotations: {a: b}}
+inlineVolumes: {allowedShares: ["10.0.0.5:/exports/datasets"]}
 podMonitor: {enabled: true}
 YAML
     render -f "$work/every.yaml"
@@ -131,6 +132,9 @@ need("every object has the custom label", all(o["metadata"]["labels"].get("team"
 args = by(every, "Deployment", "-controller")[0]["spec"]["template"]["spec"]["containers"][0]["args"]
 for share in ("[fd00::1]:2049:20048+3/exports/data", "10.96.0.50:2049:20048/export", "other/exports"):
     need(f"the controller does not know {share}: {args}", f"--share={share}" in args)
+node = by(every, "DaemonSet", "-node")[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+for flag in "--inline-shares=10.0.0.5:/exports/datasets", "--inline-dir=/var/lib/k0s/kubelet/plugins/csi.stowage.dev/inline":
+    need(f"the node plugin is not given {flag}: {node}", flag in node)
 shared = by(every, "StorageClass", "stowage-shared")[0]["parameters"]
 need(f"class of the embedded server: {shared}", shared == {
     "server": "10.96.0.50", "share": "/export", "nfsPort": "2049", "mountPort": "20048"})

@@ -16,7 +16,7 @@ fail() {
     failed=1
 }
 
-tag=localhost/stowage-test:$$
+tag=localhost/stowage-test:image # always the same, so that the storage does not grow
 "$ROOT/images/build.sh" --tool buildah --tag "$tag" --archive "$work/image.tar" >/dev/null
 mkdir "$work/archive" "$work/root"
 tar -C "$work/archive" -xf "$work/image.tar"
