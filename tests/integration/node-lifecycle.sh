@@ -92,6 +92,7 @@ for _ in $(seq 10); do
     node_unstage
 done >/dev/null
 [ -z "$(node_mounts)" ] || fail "mounts are left: $(node_mounts)"
-wait_until 5 test -z "$(node_daemons)" || fail "daemons are left: $(node_daemons)"
+no_daemons() { [ -z "$(node_daemons)" ]; }
+wait_until 5 no_daemons || fail "daemons are left: $(node_daemons)"
 [ -z "$(find "$WORK/node" -name '*.json')" ] || fail "a record is left"
 echo "all of it worked"

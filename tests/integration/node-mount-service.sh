@@ -34,13 +34,14 @@ start_node() {
     mkdir -p "$WORK/elsewhere"
     container node "$BIN/stowage-node" --socket "$WORK/node.sock" --state-dir "$WORK/elsewhere/state" \
         --mount-service "$WORK/plugin/mounts.sock" --cachefs /nowhere/stowage-cachefs --mount-mode fuse \
-        --log-format json
+        --inline-dir "$KUBELET/plugins/inline" --inline-shares '127.0.0.1:/export/volume-1' --log-format json
     NODE_PID=$CONTAINER_PID
     wait_until 20 stowage_answers node "$WORK" || fail "the node does not answer: $(tail -n 5 "$WORK/node.log")"
 }
 
 first_child() { tr -d ' ' <"/proc/$1/task/$1/children"; }
 service_init() { first_child "$SERVICE_PID"; }
+no_daemon() { [ -z "$(first_child "$(service_init)")" ]; }
 
 end_container() { # PID SIGNAL: of its first process, which takes all the others with it
     local init
@@ -144,6 +145,29 @@ node_publish "$TARGET" >/dev/null
 node_unpublish "$TARGET" >/dev/null
 node_unstage >/dev/null
 [ "$(node_mounts | grep "^$KUBELET/")" = "" ] || fail "mounts are left: $(node_mounts)"
-wait_until 5 test -z "$(first_child "$(service_init)")" || fail "a daemon is left"
+wait_until 5 no_daemon || fail "a daemon is left"
 [ -z "$(find "$WORK/elsewhere/state" -name '*.json')" ] || fail "a record is left"
+
+echo "an inline volume: mounted by the service, seen everywhere, kept over the end of the node's container, and gone"
+publish_inline() {
+    node_csi NodePublishVolume "{\"volume_id\":\"csi-1\",\"target_path\":\"$TARGET\",\"readonly\":true,
+        \"volume_capability\":$(node_capability),\"volume_context\":{\"server\":\"127.0.0.1\",\"share\":\"/export\",
+        \"mountFrom\":\"/volume-1\",\"nfsPort\":\"$NFS_PORT\",\"mountPort\":\"$MNT_PORT\",
+        \"csi.storage.k8s.io/ephemeral\":\"true\"}}" >/dev/null
+}
+publish_inline
+for pid in "$$" "$(service_init)" "$(first_child "$NODE_PID")"; do
+    seen_by "$pid" "$TARGET" || fail "$TARGET is no mount in the namespace of $pid"
+done
+daemon=$(first_child "$(service_init)")
+end_container "$NODE_PID" KILL
+[ "$(cat "$TARGET/frozen")" = "still here" ] || fail "the inline volume ended with the node's container"
+start_node
+publish_inline
+[ "$(first_child "$(service_init)")" = "$daemon" ] || fail "the daemon is another one"
+VOLUME=csi-1 node_unpublish "$TARGET" >/dev/null
+[ "$(node_mounts | grep "^$KUBELET/")" = "" ] || fail "mounts are left: $(node_mounts)"
+wait_until 5 no_daemon || fail "a daemon is left"
+[ -z "$(find "$WORK/elsewhere/state" -name '*.json')" ] || fail "a record is left"
+[ -z "$(ls -A "$KUBELET/plugins/inline")" ] || fail "a directory is left"
 echo "all of it worked"
