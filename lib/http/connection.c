@@ -10,7 +10,6 @@
 #include "lib/base/mem.h"
 
 #define READ_STEP 4096U
-#define KEEP_MAX (64U * 1024) // buffers above this are not kept for the next request
 #define LINGER_S 30U
 #define TURNS_MAX 64 // requests of one connection before others have their turn
 
@@ -53,6 +52,8 @@ static void close_socket(struct http_connection *c) {
     if (c->tls)
         c->worker->server->options.tls->close(c->tls);
     c->tls = NULL;
+    // By name: a child between fork and exec has a copy, and the kernel would go on sending events of it.
+    (void)epoll_ctl(c->worker->epoll, EPOLL_CTL_DEL, c->fd, NULL);
     (void)close(c->fd);
     c->fd = -1;
     atomic_fetch_sub(&c->worker->server->connections, 1);
@@ -75,6 +76,15 @@ void http_connection_cut(struct http_connection *c) {
     c->phase = HTTP_PHASE_DEAD;
 }
 
+// Between requests a connection holds nothing but itself.
+static void free_buffers(struct http_connection *c) {
+    http_buffer_done(&c->in);
+    http_buffer_done(&c->surplus);
+    http_buffer_done(&c->out);
+    http_buffer_done(&c->request.body);
+    http_buffer_done(&c->request.reply.body);
+}
+
 void http_connection_destroy(struct http_connection *c) {
     struct http_server *server = c->worker->server;
     close_socket(c);
@@ -84,9 +94,7 @@ void http_connection_destroy(struct http_connection *c) {
             c->next->link = c->link;
     }
     http_request_reset(&c->request);
-    http_buffer_done(&c->in);
-    http_buffer_done(&c->surplus);
-    http_buffer_done(&c->out);
+    free_buffers(c);
     free(c);
     http_server_unref(server);
 }
@@ -181,7 +189,7 @@ static enum http_step wait_step(struct http_connection *c) {
         return HTTP_STEP_ON;
     }
     // A short rest of the body is read after the answer, so that the connection lives on; who waits for 100 sends none.
-    bool rest = !request->head.chunked && request->continued && request->body_left <= KEEP_MAX;
+    bool rest = !request->head.chunked && request->continued && request->body_left <= HTTP_KEEP_MAX;
     c->keep_alive = c->keep_alive && (request->decoded || rest) && !atomic_load(&c->worker->server->draining);
     c->phase = HTTP_PHASE_SEND;
     http_connection_wait(c, c->worker->server->options.body_s);
@@ -195,9 +203,9 @@ static void next_request(struct http_connection *c) {
     c->in = c->surplus;
     c->surplus = in;
     c->surplus.len = 0;
-    if (c->surplus.cap > KEEP_MAX)
+    if (c->surplus.cap > HTTP_KEEP_MAX)
         http_buffer_done(&c->surplus);
-    if (c->out.cap > KEEP_MAX)
+    if (c->out.cap > HTTP_KEEP_MAX)
         http_buffer_done(&c->out);
     if (!c->in.data) {
         c->in = c->surplus;
@@ -335,10 +343,8 @@ void http_connection_post(struct http_connection *c, unsigned what) {
 
 void http_connection_tick(struct http_connection *c, int64_t now_ns) {
     const struct http_options *options = &c->worker->server->options;
-    if (http_connection_idle(c)) { // an idle connection holds no buffers
-        http_buffer_done(&c->in);
-        http_buffer_done(&c->out);
-        http_buffer_done(&c->surplus);
+    if (http_connection_idle(c)) {
+        free_buffers(c);
         if (atomic_load(&c->worker->server->draining))
             c->deadline_ns = 1;
     }

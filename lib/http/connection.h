@@ -22,6 +22,8 @@
 
 // ---- bytes --------------------------------------------------------------------------------------------------------
 
+#define HTTP_KEEP_MAX (64U * 1024) // a buffer above this is not kept for the next request
+
 struct http_buffer {
     char *data;
     size_t len;
@@ -162,7 +164,7 @@ void http_request_begin(
 void http_request_end(struct http_connection *c); // the answer is out, or never will be
 void http_request_handle(struct http_connection *c);
 void http_request_refuse(struct http_connection *c, unsigned status, const struct err *err); // and close
-void http_request_reset(struct http_request *request); // frees what the request holds
+void http_request_reset(struct http_request *request); // frees what the request holds, but two buffers of usual size
 enum http_step http_body_pump(struct http_connection *c);
 void http_body_abort(struct http_connection *c, int rc); // ends the sink
 enum http_step http_send_pump(struct http_connection *c);
@@ -237,7 +239,7 @@ struct http_server {
     atomic_uint references; // the owner's, one a worker, one a connection
     atomic_bool draining;
     atomic_bool quit;
-    char id_prefix[9];
+    char id_prefix[9]; // of the request ids, by chance
     atomic_ullong ids;
 };
 

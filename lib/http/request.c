@@ -22,12 +22,18 @@ void http_request_reset(struct http_request *request) {
     if (request->reply.kind == HTTP_REPLY_SOURCE)
         request->reply.source.close(request->reply.source_arg);
     http_buffer_done(&request->reply.head);
-    http_buffer_done(&request->reply.body);
-    http_buffer_done(&request->body);
+    struct http_buffer body = request->body, reply = request->reply.body;
+    body.len = reply.len = 0;
+    if (body.cap > HTTP_KEEP_MAX)
+        http_buffer_done(&body);
+    if (reply.cap > HTTP_KEEP_MAX)
+        http_buffer_done(&reply);
     // The fields of the head count by `count`: no need to clear the kilobyte.
     size_t from = offsetof(struct http_request, route);
     memset((char *)request + from, 0, sizeof *request - from);
     request->reply.fd = -1;
+    request->body = body;
+    request->reply.body = reply;
 }
 
 void http_request_end(struct http_connection *c) {
@@ -46,7 +52,12 @@ void http_request_handle(struct http_connection *c) {
 static void begin_counting(struct http_connection *c) {
     struct http_server *server = c->worker->server;
     unsigned long long number = atomic_fetch_add_explicit(&server->ids, 1, memory_order_relaxed);
-    (void)snprintf(c->request.id, sizeof c->request.id, "%.8s-%llx", server->id_prefix, number & 0xFFFFFFFFFFULL);
+    static const char digits[] = "0123456789abcdef";
+    char *id = c->request.id;
+    memcpy(id, server->id_prefix, 8);
+    for (int i = 0; i < 10; i++)
+        id[8 + i] = digits[number >> (36 - 4 * i) & 15];
+    id[18] = '\0';
     http_observe_begin(c);
 }
 

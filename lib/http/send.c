@@ -10,8 +10,9 @@
 
 #define FILE_STEP (1024 * 1024) // by one sendfile
 #define SOURCE_STEP (16 * 1024) // by one read of a source
-#define CHUNK_HEAD 8            // "0000xxx\r\n" without its last digit: see frame_chunk
+#define CHUNK_HEAD 8            // "xxxxxx\r\n"
 #define TURNS 8
+#define HEAD_ROOM 512 // for all but the handler's fields: fixed texts, and a type of at most 127 bytes
 
 static bool bodyless(const struct http_request *request) {
     unsigned status = request->reply.status;
@@ -33,31 +34,66 @@ static int64_t content_length(const struct http_reply *reply) {
     return -1;
 }
 
+static void put(struct http_buffer *out, const char *text, size_t len) { // there is room
+    memcpy(out->data + out->len, text, len);
+    out->len += len;
+}
+static void put_text(struct http_buffer *out, const char *text) {
+    put(out, text, strlen(text));
+}
+static void put_number(struct http_buffer *out, uint64_t number) {
+    char digits[20];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    put(out, digits + at, sizeof digits - at);
+}
+
+// Content-Length, or chunks, or neither: then the end of the connection is the end.
+static void put_framing(struct http_connection *c, int64_t length) {
+    struct http_request *request = &c->request;
+    if (length < 0 && request->head.http_1_0)
+        c->keep_alive = false;
+    if (request->reply.status == 204 || request->reply.status == 304)
+        return;
+    if (length >= 0) {
+        put_text(&c->out, "\r\nContent-Length: ");
+        put_number(&c->out, (uint64_t)length);
+    } else if (!request->head.http_1_0) {
+        put_text(&c->out, "\r\nTransfer-Encoding: chunked");
+    }
+}
+
+// By hand: a formatter would cost as much as the rest of a small answer.
 int http_reply_compose(struct http_connection *c) {
     struct http_request *request = &c->request;
     struct http_reply *reply = &request->reply;
+    struct http_buffer *out = &c->out;
     int64_t length = content_length(reply);
-    bool chunked = length < 0 && !request->head.http_1_0;
-    if (length < 0 && !chunked)
-        c->keep_alive = false;
-    char framing[64] = "";
-    if (chunked && reply->status != 204 && reply->status != 304)
-        (void)snprintf(framing, sizeof framing, "Transfer-Encoding: chunked\r\n");
-    else if (length >= 0 && reply->status != 204 && reply->status != 304)
-        (void)snprintf(framing, sizeof framing, "Content-Length: %lld\r\n", (long long)length);
-    c->out.len = 0;
-    if (http_buffer_reserve(&c->out, 512 + reply->head.len) < 0)
+    out->len = 0;
+    if (http_buffer_reserve(out, HEAD_ROOM + reply->head.len) < 0)
         return -ENOMEM;
-    const char *connection = !c->keep_alive           ? "Connection: close\r\n"
-                             : request->head.http_1_0 ? "Connection: keep-alive\r\n"
-                                                      : "";
-    int n = snprintf(c->out.data, c->out.cap, "HTTP/1.1 %u %s\r\nDate: %s\r\n%s%s%s%sX-Request-Id: %s\r\n%s%.*s\r\n",
-                     reply->status, http_status_reason(reply->status), c->worker->date, framing,
-                     *reply->type ? "Content-Type: " : "", reply->type, *reply->type ? "\r\n" : "", request->id,
-                     connection, (int)reply->head.len, reply->head.data ? reply->head.data : "");
-    if (n < 0 || (size_t)n >= c->out.cap)
-        return -EIO;
-    c->out.len = (size_t)n;
+    put_text(out, "HTTP/1.1 ");
+    put_number(out, reply->status);
+    put_text(out, " ");
+    put_text(out, http_status_reason(reply->status));
+    put_text(out, "\r\nDate: ");
+    put_text(out, c->worker->date);
+    put_framing(c, length);
+    if (*reply->type) {
+        put_text(out, "\r\nContent-Type: ");
+        put_text(out, reply->type);
+    }
+    put_text(out, "\r\nX-Request-Id: ");
+    put_text(out, request->id);
+    if (!c->keep_alive)
+        put_text(out, "\r\nConnection: close");
+    else if (request->head.http_1_0)
+        put_text(out, "\r\nConnection: keep-alive");
+    put_text(out, "\r\n");
+    put(out, reply->head.len ? reply->head.data : "", reply->head.len);
+    put_text(out, "\r\n");
     reply->sent = 0;
     reply->total = length > 0 && !bodyless(request) ? length : 0;
     return 0;
