@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import traceback
 
 PORT, HOME = sys.argv[1], sys.argv[2]
 TOKEN = "lepton-client-token-9"
@@ -133,10 +134,40 @@ def object_stores():
 
 # ---- the command ----
 
-def lep(*arguments, home=HOME, environment=None):
+def lep_by_fork(arguments):
+    """What the script `lep` does, in a child that has leptonai loaded already: loading it takes seconds."""
+    from leptonai.cli import lep as main
+    output = tempfile.TemporaryFile()
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            null = os.open(os.devnull, os.O_RDONLY)
+            for source, target in ((null, 0), (output.fileno(), 1), (output.fileno(), 2)):
+                os.dup2(source, target)
+            sys.argv = ["lep", *arguments]
+            try:
+                code = main()
+            except SystemExit as end:
+                code = end.code
+            except BaseException:  # noqa: BLE001
+                traceback.print_exc()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+    _, status = os.waitpid(child, 0)
+    output.seek(0)
+    return os.waitstatus_to_exitcode(status), output.read().decode(errors="replace")
+
+
+def lep(*arguments, home=HOME):
+    if home == HOME:
+        return lep_by_fork(arguments)
     command = [os.path.join(os.path.dirname(sys.executable), "lep"), *arguments]
-    done = subprocess.run(command, env={**os.environ, "LEPTON_CACHE_DIR": home, **(environment or {})}, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=100)
+    done = subprocess.run(command, env={**os.environ, "LEPTON_CACHE_DIR": home}, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=100)
     return done.returncode, done.stdout
 
 
