@@ -6,22 +6,13 @@
 #include <sys/stat.h>
 
 #include "lib/base/str.h"
-#include "tests/fakes/fake_class.h"
-
-static struct fake_object *find(struct fake_class *fake, const char *id) {
-    for (size_t i = 0; i < FAKE_CLASS_MAX; i++)
-        if (fake->volumes[i].used && str_eq(fake->volumes[i].id, id))
-            return &fake->volumes[i];
-    return NULL;
-}
+#include "tests/fakes/fake_class_private.h"
 
 static int enter(struct fake_class *fake, const struct call_context *ctx, const char *id, struct fake_object **ret,
                  struct err *err) {
-    fake->deadline_ns = ctx->deadline_ns;
-    *ret = find(fake, id);
-    if (fake->fail)
-        return err_set(err, fake->fail, "as the test asked");
-    return *ret ? 0 : err_set(err, -ENOENT, "no volume '%s'", id);
+    int r = fake_enter(fake, ctx, err);
+    *ret = fake_object_by_id(fake->volumes, id);
+    return r < 0 ? r : *ret ? 0 : err_set(err, -ENOENT, "no volume '%s'", id);
 }
 
 static int info(void *self, struct node_info *ret, struct err *err) {
@@ -119,4 +110,20 @@ static int expand(void *self, const struct call_context *ctx, const char *id, co
     return r;
 }
 
-const struct node_ops fake_node_ops = {info, stage, unstage, publish, unpublish, stats, expand};
+// Refuses in a way that no other call does, so that a test sees which one was made.
+static int publish_inline(void *self, const struct call_context *ctx, const struct node_publish_request *request,
+                          struct err *err) {
+    (void)self, (void)ctx;
+    return err_set(err, -EACCES, "no inline volumes of '%s' here", string_map_get(&request->context, "server"));
+}
+
+const struct node_ops fake_node_ops = {
+    .info = info,
+    .stage = stage,
+    .unstage = unstage,
+    .publish = publish,
+    .publish_inline = publish_inline,
+    .unpublish = unpublish,
+    .stats = stats,
+    .expand = expand,
+};

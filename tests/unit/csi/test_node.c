@@ -31,6 +31,30 @@ static void test_node_arguments(void **state) {
     CALL(f, Node, NodeExpandVolume, node_expand_volume, RPC_NOT_FOUND, q.volume_id = no; q.volume_path = "/t");
 }
 
+// Without a staging path only what kubelet calls ephemeral is published, and by the function that is for it.
+static void test_inline_volumes(void **state) {
+    struct fixture *f = *state;
+    Csi__V1__NodePublishVolumeRequest__VolumeContextEntry server =
+        CSI__V1__NODE_PUBLISH_VOLUME_REQUEST__VOLUME_CONTEXT_ENTRY__INIT;
+    Csi__V1__NodePublishVolumeRequest__VolumeContextEntry ephemeral = server;
+    Csi__V1__NodePublishVolumeRequest__VolumeContextEntry *context[] = {&server, &ephemeral};
+    server.key = "server";
+    server.value = "nas";
+    ephemeral.key = "csi.storage.k8s.io/ephemeral";
+    ephemeral.value = "true";
+#define PUBLISH_WITH_CONTEXT(code, ...)                                                                                \
+    NODE_PUBLISH(code, q.volume_id = "csi-1"; q.target_path = "/t"; q.volume_capability = &mount_volume;               \
+                 q.volume_context = context; q.n_volume_context = ARRAY_SIZE(context); __VA_ARGS__)
+    PUBLISH_WITH_CONTEXT(RPC_PERMISSION_DENIED, );
+    PUBLISH_WITH_CONTEXT(RPC_NOT_FOUND, q.staging_target_path = "/s");
+    PUBLISH_WITH_CONTEXT(RPC_INVALID_ARGUMENT, q.target_path = "t");
+    ephemeral.value = "false";
+    PUBLISH_WITH_CONTEXT(RPC_FAILED_PRECONDITION, );
+    ephemeral.key = "ephemeral";
+    ephemeral.value = "true";
+    PUBLISH_WITH_CONTEXT(RPC_FAILED_PRECONDITION, );
+}
+
 static void test_node_replies(void **state) {
     struct fixture *f = *state;
     cleanup_free char *id = new_volume(f, "v");
@@ -49,6 +73,7 @@ static void test_node_replies(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(test_node_arguments),
+        T(test_inline_volumes),
         T(test_node_replies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
