@@ -23,7 +23,7 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
-for part in layout build images pki network control-plane node snapshot; do
+for part in layout build archives images pki network control-plane node snapshot; do
     # shellcheck source=/dev/null
     . "$ROOT/tests/e2e/lib/$part.sh"
 done
@@ -73,7 +73,9 @@ cluster_up() {
     cluster_remove
     lock_state
     install_for cluster
+    CACHE=$(cache_of_today)
     build_cluster
+    ln -s "$CACHE" "$STATE/cache"
     progress "Kubernetes $KUBERNETES_VERSION and the sidecars are in $CACHE"
     trap 'up_failed' EXIT
     mkdir -p "$STATE/log" "$STATE/run"
@@ -81,7 +83,7 @@ cluster_up() {
     control_plane_start
     progress "control plane answers at https://$CONTROL_IP:6443 (in its own network)"
     for node in "${NODES[@]}"; do node_start "$node"; done
-    images_import "$CACHE"/images/*.tar 2>/dev/null
+    images_import "$CACHE"/images/*.tar 2>"$STATE/log/images.log" || { cat "$STATE/log/images.log" >&2 && exit 1; }
     progress "containerd runs on ${NODES[*]} and has the images"
     for node in "${NODES[@]}"; do node_kubelet "$node"; done
     for node in "${NODES[@]}"; do node_wait "$node"; done
@@ -219,7 +221,7 @@ main() {
     images) [ $# -gt 0 ] || die "images needs the archives to import" && images_import "$@" ;;
     logs) cluster_logs "$@" ;;
     stop | start | restart) change_daemon "$command" "$@" ;;
-    build) install_for cluster && build_cluster && say "$CACHE" ;;
+    build) install_for cluster && CACHE=$(cache_of_today) && build_cluster && say "$CACHE" ;;
     esac
     exit # bash would read on, in a file that may have changed in the meantime
 }

@@ -3,7 +3,7 @@
 # Builds Kubernetes, etcd, Helm and the CSI sidecars from their Go modules, at the versions of versions.env, into a cache
 # outside the repository; once for each set of versions. Sourced after scripts/lib.sh.
 #
-# CACHE/bin holds the programs, CACHE/images the archives of lib/images.sh, CACHE/snapshot the CRDs and the manifests of the
+# CACHE/bin holds the programs, CACHE/images the archives of lib/archives.sh, CACHE/snapshot the CRDs and the manifests of the
 # snapshot controller.
 
 PROGRAMS=$ROOT/tests/e2e/programs
@@ -13,10 +13,12 @@ K8S_COMMANDS=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube
 cache_key() {
     {
         set | grep -E '^(KUBERNETES|HELM|CSI_PROVISIONER|CSI_RESIZER|CSI_SNAPSHOTTER|CSI_NODE_DRIVER|CSI_LIVENESS)[A-Z_]*='
-        cat "$PROGRAMS"/*.c "$PROGRAMS"/*/*.go "$ROOT/tests/e2e/lib/build.sh" "$ROOT/tests/e2e/lib/images.sh"
+        cat "$PROGRAMS"/*.c "$PROGRAMS"/*/*.go "$ROOT/tests/e2e/lib/build.sh" "$ROOT/tests/e2e/lib/archives.sh"
     } | sha256sum | cut -c 1-12
 }
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/stowage/k8s-$(cache_key)
+# What is pinned may have changed since the cluster came up; it goes on with what it came up with.
+cache_of_today() { say "${XDG_CACHE_HOME:-$HOME/.cache}/stowage/k8s-$(cache_key)"; }
+CACHE=$(readlink "$STATE/cache" || cache_of_today)
 
 # build_cluster: fills CACHE unless it is full. Another run that builds the same is waited for. The modules stay where go
 # keeps them, so that a change of one version does not build everything again.
@@ -33,7 +35,7 @@ build_cluster() {
         build_step "Kubernetes and etcd" build_kubernetes
         build_step "sidecars and Helm" build_sidecars
         build_step "pause" gcc -O2 -static -s -o "$CACHE/bin/pause" "$PROGRAMS/pause.c"
-        build_step "images" images_build
+        build_step "images" archives_build
         touch "$CACHE/complete"
     fi
     eval "exec $lock>&-"

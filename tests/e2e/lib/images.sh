@@ -1,73 +1,37 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# Images without a registry: archives of single static programs, named as the chart names them, and their import into the
-# nodes' containerd. Sourced after scripts/lib.sh, layout.sh and build.sh.
+# Images without a registry: their names here, and the import of archives into the nodes' containerd.
+# Sourced after scripts/lib.sh and layout.sh.
+#
+# shellcheck disable=SC2034 # the names are used by the other parts
 
 PAUSE_IMAGE=stowage-test/pause:1
 BUSYBOX_IMAGE=stowage-test/busybox:1 # a shell and the usual tools, for test pods
 SIDECAR_REPOSITORY=registry.k8s.io/sig-storage
 
-# images_build: all archives, into CACHE/images
-images_build() {
-    mkdir -p "$CACHE/images"
-    image_of_program "$PAUSE_IMAGE" "$CACHE/bin/pause" /pause
-    image_of_program "$BUSYBOX_IMAGE" /bin/busybox /bin/busybox
-    image_of_sidecar csi-provisioner "$CSI_PROVISIONER_VERSION"
-    image_of_sidecar csi-resizer "$CSI_RESIZER_VERSION"
-    image_of_sidecar csi-snapshotter "$CSI_SNAPSHOTTER_VERSION"
-    image_of_sidecar snapshot-controller "$CSI_SNAPSHOTTER_VERSION"
-    image_of_sidecar csi-node-driver-registrar "$CSI_NODE_DRIVER_REGISTRAR_VERSION"
-    image_of_sidecar livenessprobe "$CSI_LIVENESSPROBE_VERSION"
-}
-
-image_of_sidecar() { image_of_program "$SIDECAR_REPOSITORY/$1:$2" "$CACHE/bin/$1" "/$1"; }
-
-# image_of_program NAME:TAG FILE PATH: a docker archive of one layer: the program at PATH, users, /tmp; busybox with its links
-image_of_program() {
-    local name=$1 file=$2 path=$3 dir layer config command="\"$3\""
-    dir=$(mktemp -d "$CACHE/image.XXXXXX")
-    mkdir -p "$dir/layer${path%/*}" "$dir/layer/etc" "$dir/layer/tmp" "$dir/layer/root" "$dir/image"
-    chmod 1777 "$dir/layer/tmp"
-    install -m 755 "$file" "$dir/layer$path"
-    printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$dir/layer/etc/passwd"
-    printf 'root:x:0:\nnogroup:x:65534:\n' >"$dir/layer/etc/group"
-    if [ "$path" = /bin/busybox ]; then
-        local applet
-        for applet in $("$file" --list); do
-            [ "$applet" = busybox ] || ln -s busybox "$dir/layer/bin/$applet"
-        done
-        command='"/bin/sh"'
-    fi
-    tar -C "$dir/layer" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf "$dir/layer.tar" .
-    layer=$(sha256sum <"$dir/layer.tar" | cut -d ' ' -f 1)
-    mv "$dir/layer.tar" "$dir/image/$layer.tar"
-    printf '{"architecture":"%s","os":"linux","config":{"Entrypoint":[%s],"Env":["PATH=/bin"]},' \
-        "$(dpkg --print-architecture)" "$command" >"$dir/config"
-    printf '"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"1970-01-01T00:00:00Z"}]}' \
-        "$layer" >>"$dir/config"
-    config=$(sha256sum <"$dir/config" | cut -d ' ' -f 1).json
-    mv "$dir/config" "$dir/image/$config"
-    printf '[{"Config":"%s","RepoTags":["%s"],"Layers":["%s.tar"]}]' "$config" "$name" "$layer" >"$dir/image/manifest.json"
-    tar -C "$dir/image" --sort=name --mtime=@0 -cf "$CACHE/images/$(tr '/:' '__' <<<"$name").tar" .
-    rm -rf "$dir"
-}
-
-# images_import FILE…: into every node. Docker archives and OCI archives, as docker, buildah and lib/images.sh write them.
+# images_import FILE…: into every node. Docker archives and OCI archives, as docker, buildah and image_of_program write them.
 images_import() {
-    local file node log
-    log=$(mktemp)
+    local file node pid pids=() rc=0
     for file in "$@"; do
         [ -r "$file" ] || die "cannot read the image archive '$file'; make it first (images/build.sh --archive FILE)"
     done
-    for file in "$@"; do
-        for node in "${NODES[@]}"; do
-            if ! machine_run "$node" ctr --namespace k8s.io images import - <"$file" >"$log" 2>&1; then
-                tail -n 5 "$log" >&2
-                rm -f "$log"
-                die "containerd on $node does not take '$file' (above); it must be a docker or an OCI archive"
-            fi
-        done
-        sed -n 's/^unpacking \([^ ]*\) .*/\1/p' "$log" | while read -r name; do note "imported $name"; done
+    for node in "${NODES[@]}"; do
+        images_import_into "$node" "$@" &
+        pids+=($!)
     done
-    rm -f "$log"
+    for pid in "${pids[@]}"; do wait "$pid" || rc=1; done
+    return "$rc"
+}
+
+# images_import_into NODE FILE…
+images_import_into() {
+    local node=$1 file output
+    shift
+    for file in "$@"; do
+        output=$(machine_run "$node" ctr --namespace k8s.io images import - <"$file" 2>&1) || {
+            printf '%s\n' "$output" | tail -n 5 >&2
+            die "containerd on $node does not take '$file' (above); it must be a docker or an OCI archive"
+        }
+        sed -n 's/^unpacking \([^ ]*\) .*/\1/p' <<<"$output" | while read -r file; do note "$node has $file"; done
+    done
 }
