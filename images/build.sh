@@ -92,8 +92,8 @@ lend_apt() {
     fi
 }
 
-# As the official slim image: required packages and apt, without manual pages, documents and translations. What was lent to
-# make it (options, sources) is taken out again.
+# As the official slim image: required packages and apt, without manual pages, documents and translations; usr-is-merged, since
+# usrmerge would bring all of perl. What was lent to make it (options, sources) is taken out again.
 make_base() {
     local container path slim=()
     for path in 'doc/*' 'man/*' 'groff/*' 'info/*' 'lintian/*' 'linda/*' 'locale/*'; do
@@ -101,14 +101,18 @@ make_base() {
     done
     note "making $BASE from packages of $BASE_SUITE"
     # shellcheck disable=SC2016 # $1 is the hook's: the new root
-    mmdebstrap --quiet --variant=minbase "${slim[@]}" --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+    mmdebstrap --quiet --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --include=usr-is-merged \
+        "${slim[@]}" --dpkgopt='path-include=/usr/share/doc/*/copyright' \
         --aptopt="$work/apt/options" --aptopt='APT::Install-Recommends "false"' \
         --customize-hook='rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/hostname' \
         --customize-hook=': >"$1"/etc/resolv.conf' \
         --customize-hook="echo '$NO_LANGUAGES' >\"\$1\"/etc/apt/apt.conf.d/no-languages" \
         --customize-hook="upload '$work/base.list' /etc/apt/sources.list" \
         --customize-hook='rm -rf "$1"/etc/apt/sources.list.d/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log "$1"/var/log/apt' \
-        "$BASE_SUITE" "$work/base.tar" "${sources[@]}"
+        "$BASE_SUITE" "$work/base.tar" "${sources[@]}" >"$store/base.log" 2>&1 || {
+        tail -n 20 "$store/base.log" >&2
+        die "the base image could not be made; all of the output is in $store/base.log"
+    }
     container=$(b from scratch)
     b add --quiet "$container" "$work/base.tar" / >/dev/null
     b config --cmd bash "$container"
