@@ -187,7 +187,8 @@ static int turn(struct http_connection *c) {
 }
 
 enum http_step http_body_pump(struct http_connection *c) {
-    if (!c->request.continued && !c->surplus.len && say_continue(c) < 0) {
+    bool gone = c->fd < 0 && !c->stalled; // left while the sink had its pause
+    if (gone || (c->fd >= 0 && !c->request.continued && !c->surplus.len && say_continue(c) < 0)) {
         http_connection_cut(c);
         return HTTP_STEP_ON;
     }

@@ -65,9 +65,12 @@ void http_connection_cut(struct http_connection *c) {
     atomic_store(&c->request.gone, true);
     close_socket(c);
     c->deadline_ns = 0;
-    if (c->request.sink)
+    bool awaited = c->request.sink && c->stalled; // its resume still comes, and needs the request
+    if (c->request.sink && !awaited)
         http_body_abort(c, -ECONNRESET);
     current = before;
+    if (awaited)
+        return;
     if (c->phase == HTTP_PHASE_WAIT && c->handling && !c->answered)
         return; // the answer will end it
     c->handling = false;
@@ -308,12 +311,13 @@ void http_connection_take(struct http_connection *c, unsigned what) {
 
 // The loop is gone, and only the handler still has the connection.
 static void end_orphan(struct http_connection *c, unsigned what) {
-    if (what & HTTP_POST_STREAM) {
+    bool sink = what & HTTP_POST_STREAM || (what & HTTP_POST_RESUME && c->request.sink);
+    if (sink) {
         current = c;
         http_body_abort(c, -ECONNRESET);
         current = NULL;
     }
-    if (what & (HTTP_POST_STREAM | HTTP_POST_REPLY))
+    if (sink || what & HTTP_POST_REPLY)
         http_connection_destroy(c);
 }
 

@@ -65,7 +65,8 @@ int http_request_form_part(struct http_request *request, const char *field, cons
 // or with -errno: what `write` gave, -E2BIG beyond body_max, -EBADMSG (chunks or form malformed or cut short), or
 // -ECONNRESET when the client is gone; then it answers, for example with http_reply_error(request, the same error as
 // http_request_error). With -ECONNRESET the request ends when `end` returns, and answers are ignored.
-// A `write` may return -EAGAIN after it arranged for http_request_resume: the same bytes come again (back-pressure).
+// A `write` may return -EAGAIN after it arranged for one http_request_resume: the same bytes come again (back-pressure). `end`
+// does not come before that resume, so the request is there for it.
 struct http_sink {
     int (*write)(void *arg, const void *data, size_t len, struct err *err);
     void (*end)(void *arg, struct http_request *request, int rc);
@@ -87,7 +88,8 @@ void http_reply_status(struct http_request *request, unsigned status, const char
 void http_reply_file(struct http_request *request, unsigned status, const char *type, int fd, int64_t offset,
                      int64_t len);
 // A body of unknown length (server-sent events, archives): `read` gives 0 < n <= len bytes, 0 at the end, -EAGAIN after
-// it arranged for http_request_resume, or another -errno to cut the connection. `close` is called exactly once.
+// it arranged for http_request_resume, or another -errno to cut the connection. `close` is called exactly once, also while
+// a resume is awaited: what would resume must be told, for the request ends with it.
 struct http_source {
     int64_t (*read)(void *arg, void *buf, size_t len);
     void (*close)(void *arg);

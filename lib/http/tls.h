@@ -3,7 +3,7 @@
 //
 // Owns:    the certificate and key; they are read again when a file changed (looked at when a connection comes, at most
 //          once a second). A pair that cannot be read or does not fit is logged, and the old one stays.
-// Threads: any.
+// Threads: any. The program ignores SIGPIPE, which a write to a client that left would raise.
 // Fails:   new: -errno with the file in the message.
 #pragma once
 

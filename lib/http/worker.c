@@ -85,9 +85,9 @@ static bool run_posted(struct http_worker *w) {
 
 static void run_event(const struct epoll_event *event) {
     struct http_connection *c = event->data.ptr;
-    if (event->events & EPOLLIN)
+    if (event->events & EPOLLIN || c->tls) // TLS may want to write in order to read
         c->readable = true;
-    if (event->events & EPOLLOUT)
+    if (event->events & EPOLLOUT || c->tls)
         c->writable = true;
     if (event->events & EPOLLRDHUP) {
         c->readable = c->hung_up = true;
@@ -119,6 +119,12 @@ static void set_accepting(struct http_worker *w, bool on) {
     w->accepting = on;
 }
 
+static void close_listeners(struct http_worker *w) {
+    set_accepting(w, false);
+    for (size_t i = 0; !w->index && i < w->server->listener_count; i++)
+        http_listener_done(&w->server->listeners[i]);
+}
+
 static void run_events(struct http_worker *w, const struct epoll_event *events, int count) {
     for (int i = 0; i < count; i++) {
         uint64_t data = events[i].data.u64;
@@ -140,7 +146,7 @@ static void *loop(void *arg) {
     while (!atomic_load(&w->server->quit)) {
         bool draining = atomic_load(&w->server->draining);
         if (draining)
-            set_accepting(w, false);
+            close_listeners(w);
         else if (!w->accepting && w->now_ns >= next_tick)
             set_accepting(w, true);
         bool idle = !w->connections && (w->accepting || w->index || draining);

@@ -2,6 +2,7 @@
 // Time and number: slow clients, too many of them, clients that leave, and the orderly end.
 #include "tests/support/cm.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -217,6 +218,15 @@ static void drains(void **state) {
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, stop_server, *state), 0);
     assert_true(http_kit_closed(idle));
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(http_server_port(*state))};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bool refused = false; // as soon as the accepting loop has looked
+    for (int tries = 0; !refused && tries < 5000; tries++) {
+        int late cleanup_close = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        refused = connect(late, (struct sockaddr *)&to, sizeof to) < 0 && errno == ECONNREFUSED;
+        (void)usleep(1000);
+    }
+    assert_true(refused);
     http_kit_send(half, "bc");
     expect_status(half, 200);
     assert_true(http_kit_closed(half));
