@@ -128,6 +128,10 @@ static void measure(const char *name, enum kind kind, int count) {
     printf("engine.%s_%d %.0f 1/s\n# slowest %.1f ms, failed or empty %ld\n", name, count,
            (double)atomic_load(&operations) / took, (double)worst / NS_PER_MS, atomic_load(&failures));
     (void)fflush(stdout);
+    if (kind != TAKE && atomic_load(&failures) > 0) {
+        (void)fprintf(stderr, "bench-engine: %s failed %ld times\n", name, atomic_load(&failures));
+        exit(1);
+    }
     free(flights);
 }
 

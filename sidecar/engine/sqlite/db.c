@@ -11,6 +11,7 @@
 
 #include "lib/base/mem.h"
 #include "sidecar/engine/sqlite/schema.h"
+#include "sidecar/engine/sqlite/vfs.h"
 
 static const char *const sql_text[] = {
 #define SQL_TEXT(name, text) text,
@@ -45,6 +46,7 @@ static void configure(void) {
     (void)sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); // else every allocation takes one lock
     (void)sqlite3_initialize();
+    vfs_register();
 }
 
 int db_error(struct db *db, int rc, struct err *err) {
@@ -86,9 +88,9 @@ int db_open(const char *path, int cache_kib, struct db *ret, struct err *err) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)pthread_once(&once, configure);
     *ret = (struct db){0};
-    // unix-excl: the process keeps the file to itself, and its connections share their locks without system calls.
-    int rc = sqlite3_open_v2(path, &ret->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                             "unix-excl");
+    // Over unix-excl the process keeps the file to itself, and its connections share their locks without system calls.
+    int rc =
+        sqlite3_open_v2(path, &ret->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, VFS_NAME);
     if (rc == SQLITE_OK) {
         (void)sqlite3_extended_result_codes(ret->handle, 1);
         char pragmas[400];

@@ -11,11 +11,8 @@
 int readers_open(struct store *s, struct err *err) {
     for (unsigned i = 0; i < s->reader_count; i++)
         (void)pthread_mutex_init(&s->readers[i].lock, NULL);
-    struct reader *first = reader_get(s); // proves that it works; the others are opened when they are needed
-    if (!first->db.handle)
-        return err_set(err, -ENOMEM, "cannot open %s for reading", s->db_path);
-    reader_put(first);
-    return 0;
+    struct reader *first cleanup_reader = reader_get(s); // proves that it works; the others are opened when needed
+    return first->db.handle ? 0 : err_set(err, -ENOMEM, "cannot open %s for reading", s->db_path);
 }
 
 void readers_close(struct store *s) {
