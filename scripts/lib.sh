@@ -46,7 +46,8 @@ packages_for() {
     uml) say "user-mode-linux kmod netbase nfs-common nfs-kernel-server rpcbind iproute2" ;;
     lint) say "clang-format clang-tidy shellcheck" ;;
     images) say "buildah mmdebstrap ca-certificates" ;;
-    cluster) say "containerd runc containernetworking-plugins nftables iptables conntrack iproute2 util-linux procps" \
+    containerd) say "containerd runc" ;;
+    cluster) say "containernetworking-plugins nftables iptables conntrack iproute2 util-linux procps" \
         "busybox-static openssl curl jq gcc libc6-dev" ;;
     go) say "golang-go ca-certificates" ;;
     *) die "no packages are known for '$1'" ;;

@@ -72,9 +72,7 @@ cluster_up() {
     # What is there is a half of a cluster.
     cluster_remove
     lock_state
-    install_for cluster
-    CACHE=$(cache_of_today)
-    build_cluster
+    prepare
     ln -s "$CACHE" "$STATE/cache"
     progress "Kubernetes $KUBERNETES_VERSION and the sidecars are in $CACHE"
     trap 'up_failed' EXIT
@@ -95,6 +93,25 @@ cluster_up() {
     touch "$STATE/up"
     trap - EXIT
     say "next: tests/e2e/cluster.sh kubectl get nodes"
+}
+
+# Packages and programs. A containerd that is there already, perhaps Docker's own, would be removed by Debian's package.
+prepare() {
+    install_for cluster
+    if ! command -v containerd >/dev/null || ! command -v runc >/dev/null; then
+        install_for containerd
+    fi
+    CACHE=$(cache_of_today)
+    [ -e "$CACHE/complete" ] || require_go
+    build_cluster
+}
+
+# From 1.21 on, go fetches the release that a module asks for.
+require_go() {
+    local version
+    version=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+    [ "${version:-0}" -ge 21 ] ||
+        die "building Kubernetes needs go 1.21 or newer; Debian 12's own is older: see go.dev, or apt-get -t bookworm-backports install golang-go"
 }
 
 up_failed() {
@@ -221,7 +238,7 @@ main() {
     images) [ $# -gt 0 ] || die "images needs the archives to import" && images_import "$@" ;;
     logs) cluster_logs "$@" ;;
     stop | start | restart) change_daemon "$command" "$@" ;;
-    build) install_for cluster && CACHE=$(cache_of_today) && build_cluster && say "$CACHE" ;;
+    build) prepare && say "$CACHE" ;;
     esac
     exit # bash would read on, in a file that may have changed in the meantime
 }
