@@ -26,6 +26,7 @@
 #include "node-plugin/cachefs/handles.h"
 #include "node-plugin/cachefs/nodes.h"
 #include "node-plugin/cachefs/parents.h"
+#include "node-plugin/cachefs/rewalk.h"
 #include "node-plugin/cachefs/writeback.h"
 
 #define FS_TIMEOUT_S 1.0                // attributes and names, in the kernel
@@ -104,6 +105,7 @@ struct fs {
     struct handles files, dirs;
     struct creds creds;
     struct parents parents;
+    struct rewalk rewalk;
     struct bufs bufs;
     struct wb_mount wb;
     bool read_only;

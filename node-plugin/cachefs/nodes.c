@@ -8,7 +8,7 @@
 
 #include "lib/base/mem.h"
 
-#define NODES_MAGIC UINT64_C(0x73746f77616e6f31) // "stowano1": layout 1
+#define NODES_MAGIC UINT64_C(0x73746f77616e6f32) // "stowano2": layout 2
 #define BUCKETS_START 1024u
 
 struct node {
@@ -17,6 +17,7 @@ struct node {
     uint32_t next;    // in the bucket, or in the free list; a slot number, 0 ends
     uint64_t changed; // area->changes when it was last changed here
     struct node_stamp stamp, told;
+    uint64_t kernel_size;
     struct nfs_fh fh;
 };
 
@@ -229,14 +230,36 @@ struct node_stamp nodes_swap_stamp(struct nodes *n, uint64_t id, const struct no
 void nodes_tell(struct nodes *n, uint64_t id, const struct node_stamp *told) {
     LOCK_SCOPE(&n->lock);
     struct node *node = live_node(n, id);
-    if (node)
-        node->told = *told;
+    if (!node)
+        return;
+    node->told = *told;
+    node->kernel_size = told->size;
 }
 
 bool nodes_was_told(struct nodes *n, uint64_t id, const struct node_stamp *now) {
     LOCK_SCOPE(&n->lock);
     const struct node *node = live_node(n, id);
     return node && node_stamp_eq(&node->told, now);
+}
+
+uint64_t nodes_kernel_size(struct nodes *n, uint64_t id) {
+    LOCK_SCOPE(&n->lock);
+    const struct node *node = live_node(n, id);
+    return node ? node->kernel_size : 0;
+}
+
+void nodes_kernel_wrote(struct nodes *n, uint64_t id, uint64_t end) {
+    LOCK_SCOPE(&n->lock);
+    struct node *node = live_node(n, id);
+    if (node && node->kernel_size < end)
+        node->kernel_size = end;
+}
+
+void nodes_kernel_truncated(struct nodes *n, uint64_t id) {
+    LOCK_SCOPE(&n->lock);
+    struct node *node = live_node(n, id);
+    if (node)
+        node->kernel_size = 0;
 }
 
 uint64_t nodes_moment(struct nodes *n) {

@@ -74,6 +74,7 @@ int fs_new(struct nfs_share *share, const struct nfs_fh *root, bool read_only, s
     (void)pthread_mutex_init(&fs->files.lock, NULL);
     (void)pthread_mutex_init(&fs->dirs.lock, NULL);
     (void)pthread_mutex_init(&fs->parents.lock, NULL);
+    (void)pthread_mutex_init(&fs->rewalk.lock, NULL);
     fs->creds = (struct creds)CREDS_INIT(fs->clock);
     pthread_condattr_t attr;
     (void)pthread_condattr_init(&attr);

@@ -137,6 +137,7 @@ static void write_step(struct op *op) {
     } else if (op->wait.kind == WB_ROOM) {
         try_write(op);
     } else {
+        nodes_kernel_wrote(op->fs->nodes, op->inode->id, op->write.offset + op->size);
         (void)fuse_reply_write(op->req, op->size);
         op_end(op);
     }

@@ -2,7 +2,7 @@
 // open, create, release.
 //
 // Close-to-open: an open asks the server for permission and attributes. When they differ from what the kernel was told,
-// the kernel's attributes are dropped before the reply; when they differ from what its page cache was read under, or
+// the kernel's attributes are dropped before the reply (and a name whose file changed its size is looked up once more); when they differ from what its page cache was read under, or
 // changed so lately that the times cannot tell, the page cache is dropped with the reply.
 #include <errno.h>
 #include <fcntl.h>
@@ -49,12 +49,30 @@ static void tell_kernel(struct op *op, uint64_t id, const struct nfs_attr *attr,
     struct node_stamp now = attr_stamp(attr);
     if (!nodes_was_told(op->fs->nodes, id, &now)) // offset -1: attributes only, so no page is waited for
         (void)fuse_lowlevel_notify_inval_inode(op->fs->session, id, -1, 0);
+    if (truncated)
+        nodes_kernel_truncated(op->fs->nodes, id);
     now.valid = !attr_is_fresh(attr, clock_wall(op->fs->clock)) && !truncated;
     struct node_stamp old = nodes_swap_stamp(op->fs->nodes, id, &now);
     op->fi.keep_cache = node_stamp_eq(&old, &now);
 }
 
+// Does the kernel go by a size that another client has changed? It appends there, and splices no further (rewalk.h).
+// A shorter file it notices when it reads.
+static bool look_again(struct op *op, uint64_t id) {
+    struct nfs_attr seen = op->call.attr;
+    if (op->fi.flags & O_TRUNC)
+        return false;
+    (void)inode_correct_attr(op->fs, id, op->moment, &seen);
+    uint64_t known = nodes_kernel_size(op->fs->nodes, id);
+    bool misled = seen.size > known || (seen.size < known && (op->fi.flags & O_APPEND));
+    return rewalk_send(&op->fs->rewalk, op->pid, id, misled, clock_monotonic(op->fs->clock));
+}
+
 static void reply_open(struct op *op) {
+    if (look_again(op, op->id)) {
+        op_reply_error(op, -ESTALE);
+        return;
+    }
     tell_kernel(op, op->id, &op->call.attr, (op->fi.flags & O_TRUNC) != 0);
     op->inode = op->inode ? op->inode : inode_get(op->fs, op->id, &op->fh);
     int r = op->inode ? file_open(op, &op->cred, &op->fi) : -ENOMEM;

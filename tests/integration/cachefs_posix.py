@@ -378,6 +378,50 @@ def what_was_closed_there_is_seen_by_an_open_here():
 
 
 @case
+def a_reader_that_never_asks_for_the_size_sees_it_change():
+    """cat, cp and web servers read by sendfile(2), for which the kernel goes by the size it knows."""
+    other = os.path.join(B, os.path.basename(os.getcwd()))
+
+    def spliced(path):
+        fd = os.open(path, os.O_RDONLY)
+        reader, writer = os.pipe()
+        count = os.splice(fd, writer, 1000)
+        data = os.read(reader, 1000) if count else b""
+        for each in (fd, reader, writer):
+            os.close(each)
+        return data
+
+    for i in range(50):
+        put("f", b"one ")
+        assert os.stat("f").st_size == 4
+        put(f"{other}/f", b"two " * i, os.O_WRONLY | os.O_APPEND)
+        assert spliced("f") == b"one " + b"two " * i, i
+        os.truncate(f"{other}/f", 2)
+        assert spliced("f") == b"on", i
+    # Opened past any name, the kernel cannot be sent to look the name up once more: it must open all the same.
+    fd = os.open("f", os.O_RDONLY)
+    for i in range(20):
+        put(f"{other}/f", b"more", os.O_WRONLY | os.O_APPEND)
+        os.close(os.open(f"/proc/self/fd/{fd}", os.O_RDONLY))
+    os.close(fd)
+    # No open fails while another mount keeps changing the file.
+    stop = threading.Event()
+
+    def change():
+        while not stop.is_set():
+            put(f"{other}/f", b"and more", os.O_WRONLY | os.O_APPEND)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for i in range(300):
+            os.close(os.open("f", os.O_RDONLY))
+    finally:
+        stop.set()
+        thread.join()
+
+
+@case
 def file_system_figures():
     st = os.statvfs(".")
     assert st.f_blocks > st.f_bavail > 0 and st.f_files > 0 and st.f_namemax == 255
