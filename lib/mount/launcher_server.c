@@ -13,6 +13,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/base/metrics.h"
 #include "lib/base/str.h"
 #include "lib/mount/launcher.h"
 #include "lib/mount/launcher_wire.h"
@@ -40,6 +41,21 @@ struct server {
     int64_t limit_ns; // of the present stage, once it stops
     bool told;        // what is waited for
 };
+
+static struct metric running = {
+    .type = METRIC_GAUGE, .name = "stowage_mount_daemons", .help = "FUSE daemons that run, one per mounted volume"};
+static struct metric ended = {.type = METRIC_COUNTER,
+                              .name = "stowage_mount_daemons_ended_total",
+                              .help = "FUSE daemons that ended: as asked or by themselves (fine), or died",
+                              .labels = {"how"}};
+
+void launcher_server_register_metrics(void) {
+    metric_register(&running);
+    metric_register(&ended);
+    metric_set(&running, NULL, NULL, 0);
+    metric_add(&ended, "fine", NULL, 0);
+    metric_add(&ended, "died", NULL, 0);
+}
 
 static int listen_at(const char *path, int *ret, struct err *err) {
     struct sockaddr_un address;
@@ -88,6 +104,7 @@ static int remember(struct server *s, const struct process_id *id, int pidfd, co
         return -ENOMEM;
     }
     grown[s->count++] = (struct child){.id = *id, .pidfd = own, .mount_point = copy};
+    metric_set(&running, NULL, NULL, (double)s->count);
     return 0;
 }
 
@@ -216,6 +233,8 @@ static void collect(struct server *s, size_t at) {
     (void)close(child.pidfd);
     free(child.mount_point);
     s->children[at] = s->children[--s->count];
+    metric_set(&running, NULL, NULL, (double)s->count);
+    metric_add(&ended, fine ? "fine" : "died", NULL, 1);
 }
 
 static void end_child(struct child *child, bool kill, const char *why) {

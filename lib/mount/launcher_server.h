@@ -25,6 +25,8 @@ struct launcher_server_options {
     int (*probe)(struct err *err);           // can daemons do their work here?
 };
 
+// stowage_mount_daemons and stowage_mount_daemons_ended_total, before it runs.
+void launcher_server_register_metrics(void);
 // Until it was stopped and the last daemon ended.
 int launcher_server_run(const struct launcher_server_options *options, struct err *err)
     __attribute__((warn_unused_result));

@@ -29,7 +29,7 @@
 #define DRAIN_NS (10 * NS_PER_S) // for data that no close or fsync has vouched for
 
 struct config {
-    char *server, *share, *sub_dir, *mount_point, *fs_name, *serve;
+    char *server, *share, *sub_dir, *mount_point, *fs_name, *serve, *http;
     uint32_t nfs_port, mount_port, connections, ready_fd, stop_grace;
     int nfs_version, log_level, log_format;
     bool read_only;
@@ -70,6 +70,8 @@ static const struct field rows[] = {
      .check = check_absolute},
     {"stop-grace", FIELD_U32, AT(stop_grace), .fallback = "15", .value = "SECONDS",
      .help = "with --serve: how long mounts in use are kept after SIGTERM", .max = 86400},
+    {"http", FIELD_TEXT, AT(http), .value = "HOST:PORT",
+     .help = "with --serve: address of /healthz and /metrics; none if left out"},
     {"log-level", FIELD_CHOICE, AT(log_level), .fallback = "info", .value = "LEVEL",
      .help = "least level that is logged", .choices = levels},
     {"log-format", FIELD_CHOICE, AT(log_format), .fallback = "auto", .value = "FORMAT", .help = "format of the log",
@@ -80,7 +82,7 @@ static const struct fields flags = {.rows = rows, .count = ARRAY_SIZE(rows), .ki
 static void print_help(void) {
     (void)printf(
         "Usage: stowage-cachefs --server HOST --share /PATH --mount-point PATH [flags]\n"
-        "       stowage-cachefs --serve SOCKET [--stop-grace SECONDS]\n\n"
+        "       stowage-cachefs --serve SOCKET [--stop-grace SECONDS] [--http HOST:PORT]\n\n"
         "Mounts a directory of an NFS share through FUSE, in the foreground, until it is unmounted or gets\n"
         "SIGTERM. Every flag can also be given as an environment variable: STOWAGE_SERVER, STOWAGE_SUB_DIR …\n\n");
     fields_print_help(&flags);
@@ -175,7 +177,8 @@ static int run(const struct config *c, int signals) {
 
 static int run_service(const struct config *c, int signals) {
     struct err err = ERR_NONE;
-    int r = serve_mounts(c->serve, c->stop_grace, signals, &err);
+    struct serve_options options = {.socket = c->serve, .http = c->http, .grace_s = c->stop_grace, .signals = signals};
+    int r = serve_mounts(&options, &err);
     if (r < 0)
         log_error("cannot serve mounts", LOG_S("error", err_text(&err)));
     return r < 0 ? 1 : 0;

@@ -6,6 +6,11 @@
 
 #include "lib/base/err.h"
 
-// Until a signal on `signals` (signalfd) and the end of the last daemon. 0, or why it cannot serve.
-int serve_mounts(const char *socket, unsigned grace_s, int signals, struct err *err)
-    __attribute__((warn_unused_result));
+struct serve_options {
+    const char *socket;
+    const char *http; // address of /healthz and /metrics; NULL or "": none
+    unsigned grace_s;
+    int signals; // signalfd
+};
+// Until a signal and the end of the last daemon. 0, or why it cannot serve.
+int serve_mounts(const struct serve_options *options, struct err *err) __attribute__((warn_unused_result));

@@ -8,11 +8,12 @@ set -euo pipefail
 # shellcheck source=tests/support/node-kit.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../support/node-kit.sh"
 
-for tool in unshare nsenter; do
+for tool in unshare nsenter curl; do
     command -v "$tool" >/dev/null || skip "$tool is not installed"
 done
 
 SERVICE_PID='' WRITER_PID=''
+HTTP=127.0.0.1:$(nfs_server_free_port 24190)
 
 # container NAME PROGRAM...: in mount and PID namespaces of its own, whose first process it is. Mounts go both ways below
 # the kubelet directory (Bidirectional) and nowhere else, for all of the rest is private here.
@@ -25,7 +26,8 @@ container() {
 }
 
 start_service() {
-    container service "$BIN/stowage-cachefs" --serve "$WORK/plugin/mounts.sock" --stop-grace 5 --log-format json
+    container service "$BIN/stowage-cachefs" --serve "$WORK/plugin/mounts.sock" --stop-grace 5 --http "$HTTP" \
+        --log-format json
     SERVICE_PID=$CONTAINER_PID
     wait_until 10 test -S "$WORK/plugin/mounts.sock" || fail "the service does not serve: $(cat "$WORK/service.log")"
 }
@@ -41,6 +43,7 @@ start_node() {
 
 first_child() { tr -d ' ' <"/proc/$1/task/$1/children"; }
 service_init() { first_child "$SERVICE_PID"; }
+metric_is() { curl -fsS "http://$HTTP/metrics" | grep -qx "$1"; }
 no_daemon() { [ -z "$(first_child "$(service_init)")" ]; }
 
 end_container() { # PID SIGNAL: of its first process, which takes all the others with it
@@ -83,6 +86,10 @@ end_container "$NODE_PID" TERM
 start_node
 [ "$(stat -c %a "$WORK/plugin/mounts.sock")" = 600 ] || fail "others may use the service's socket"
 
+echo "the service tells how it is"
+[ "$(curl -fsS "http://$HTTP/healthz")" = ok ] || fail "the service is not healthy"
+metric_is 'stowage_mount_daemons 0' || fail "no count of daemons: $(curl -fsS "http://$HTTP/metrics")"
+
 echo "a mount is seen in the service, in the node and on the host"
 node_stage >/dev/null
 node_publish "$TARGET" >/dev/null
@@ -94,6 +101,7 @@ done
 [ "$(readlink "/proc/$(service_init)/ns/pid")" != "$(readlink "/proc/$(first_child "$NODE_PID")/ns/pid")" ] ||
     fail "the test's containers share a PID namespace"
 [ -n "$(first_child "$(service_init)")" ] || fail "the daemon is no child of the service"
+metric_is 'stowage_mount_daemons 1' || fail "the daemon is not counted"
 
 echo "the node's container is killed under I/O and comes back: no error, the same daemon"
 daemon=$(first_child "$(service_init)")
@@ -124,6 +132,7 @@ echo "a daemon that dies is told, and replaced with the next publish"
 kill -KILL "$daemon"
 wait_until 10 grep -q 'daemon died' "$WORK/node.log" || fail "the node did not notice that the daemon died"
 grep -q '"daemon ended"' "$WORK/service.log" || fail "the service did not say that the daemon ended"
+metric_is 'stowage_mount_daemons_ended_total{how="died"} 1' || fail "the service did not count it"
 node_publish "$TARGET" >/dev/null
 [ "$(cat "$TARGET/frozen")" = "still here" ] || fail "the volume is not there again"
 
