@@ -88,7 +88,7 @@ int kit_lookup(struct nfs_share *share, const struct nfs_fh *dir, const char *na
     return r;
 }
 
-int kit_remove(struct nfs_share *share, const struct nfs_fh *dir, const char *name) {
+int kit_unlink(struct nfs_share *share, const struct nfs_fh *dir, const char *name) {
     struct nfs_call call = {.op = NFS_REMOVE, .fh = *dir, .name = name};
     return nfs_run(share, &call);
 }

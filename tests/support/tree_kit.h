@@ -15,7 +15,7 @@ void kit_set(struct nfs_share *share, const struct nfs_fh *fh, const struct nfs_
 struct nfs_attr kit_attr(struct nfs_share *share, const struct nfs_fh *fh);
 // 0, or -ENOENT: is it there?
 int kit_lookup(struct nfs_share *share, const struct nfs_fh *dir, const char *name, struct nfs_fh *ret);
-int kit_remove(struct nfs_share *share, const struct nfs_fh *dir, const char *name);
+int kit_unlink(struct nfs_share *share, const struct nfs_fh *dir, const char *name);
 // Modes with setuid and sticky, owners, times, links across directories, a FIFO and a device, an empty directory,
 // names of 255 bytes and of UTF-8, a sparse file and one of several chunks.
 void kit_odd_tree(struct nfs_share *share, const struct nfs_fh *dir);
