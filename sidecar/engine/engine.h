@@ -9,7 +9,8 @@
 //          returns. A read sees every write whose `done` came before the read was started.
 // Fails:   `err` of the call: -ENOENT no such namespace, queue, key or message; -EEXIST/-ESTALE a condition did not
 //          hold (409/412); -EDQUOT over a quota of the workspace and -E2BIG over a limit, with the limit in the message;
-//          -ENOSPC the disk is full (nothing was changed); -ESHUTDOWN stopping; -EIO damaged.
+//          -ENOSPC the disk is full (nothing was changed); -ETIMEDOUT the deadline passed before it began (nothing was changed);
+//          -ESHUTDOWN stopping; -EIO damaged, or an I/O error: writes are refused from then on.
 //          A write that ended with 0 is on stable storage.
 #pragma once
 
@@ -230,7 +231,7 @@ struct object_info {
     char *type;    // Content-Type; NULL: not given
 };
 struct object_condition {
-    const char *if_match; // ETag, "*", or NULL
+    const char *if_match; // ETag without quotes, "*", or NULL
     const char *if_none_match;
 };
 

@@ -8,7 +8,7 @@
 
 #include "sidecar/engine/sqlite/store.h"
 
-#define WAL_PAGES 4096      // begin to write back above this: 16 MiB
+#define WAL_PAGES 8192      // begin to write back above this: 32 MiB
 #define WAL_REST 512        // pages the writer may be asked to write back by itself
 #define WAL_PAGES_MAX 32768 // above this the writer does it whatever the rest is
 #define PASSES 4

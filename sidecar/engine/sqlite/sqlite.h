@@ -2,7 +2,7 @@
 // The engine that owns its data: one SQLite database and a folder of files for larger objects.
 //
 // Why:     one writer thread commits one transaction for all waiting writes and syncs once for all of them; readers run
-//          beside it on connections of their own. docs/decisions tells why not a log of our own.
+//          beside it on connections of their own (docs/decisions/0009).
 // Owns:    its folder, alone: a second process is refused (-EBUSY).
 // Threads: open, close, restore: one. The rest: any.
 // Fails:   -EIO damaged (the message names the file and the remedy); -EPROTO the folder is of a newer version;

@@ -61,6 +61,18 @@ static bool in_batch(const struct batch *b, const struct engine_call *call) {
     return false;
 }
 
+// The catalog, and a history for every namespace (of a removal that was taken back, too).
+static int read_names(struct store *s, struct err *err) {
+    int r = catalog_load(&s->catalog, &s->writer.db, err);
+    const struct strmap_slot *slot;
+    for (size_t i = 0; r == 0 && (slot = strmap_next(&s->catalog.containers, &i));) {
+        const struct container *c = slot->value;
+        if (c->kind == CONTAINER_NAMESPACE && (r = history_open(&s->histories, c->id, c->version)) < 0)
+            return err_set(err, r, "no memory for the namespaces");
+    }
+    return r;
+}
+
 // Takes back everything: the transaction, the catalog, who was answered. Receives that waited before wait again.
 static void roll_back(struct store *s, const struct batch *b) {
     struct writer *w = &s->writer;
@@ -72,7 +84,7 @@ static void roll_back(struct store *s, const struct batch *b) {
         (void)db_run(&w->db, NULL, SQL_ROLLBACK, "");
     w->db.failed = 0;
     history_drop(s);
-    if (catalog_load(&s->catalog, &w->db, &err) < 0) {
+    if (read_names(s, &err) < 0) {
         log_error("the store cannot read its names back and refuses writes", LOG_S("error", err_text(&err)));
         atomic_store(&w->broken, true);
     }
@@ -319,14 +331,7 @@ int writer_open(struct store *s, struct err *err) {
     if (r < 0)
         return r;
     checkpoint_count(s);
-    r = catalog_load(&s->catalog, &w->db, err);
-    const struct strmap_slot *slot;
-    for (size_t i = 0; r == 0 && (slot = strmap_next(&s->catalog.containers, &i));) {
-        const struct container *c = slot->value;
-        if (c->kind == CONTAINER_NAMESPACE && (r = history_open(&s->histories, c->id, c->version)) < 0)
-            return err_set(err, r, "no memory for the namespaces");
-    }
-    return r;
+    return read_names(s, err);
 }
 
 int writer_start(struct store *s, struct err *err) {

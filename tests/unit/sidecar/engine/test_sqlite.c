@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -301,6 +303,30 @@ static void test_full_disk(void **state) {
     kit_open(&kit);
 }
 
+// ---- input and output errors ----
+
+static void test_write_error(void **state) {
+    (void)state;
+    assert_int_equal(kit_put(&kit, "n", "kept", "1"), 0);
+    struct rlimit none = {.rlim_cur = 1000, .rlim_max = RLIM_INFINITY}, before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0); // every write to a file fails, with EFBIG
+    assert_int_equal(kit_put(&kit, "n", "lost", "1"), -EIO);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(kit_put(&kit, "n", "lost", "1"), -EIO); // until it is opened again
+    assert_int_equal(kit.engine.probe(kit.engine.self, NULL), -EIO);
+    expect("kept", "1");
+    expect("lost", NULL);
+    kit_close(&kit);
+    kit_open(&kit);
+    expect("kept", "1");
+    expect("lost", NULL);
+    assert_int_equal(kit_put(&kit, "n", "lost", "1"), 0);
+    assert_int_equal(kit.engine.probe(kit.engine.self, NULL), 0);
+}
+
 // ---- memory ----
 
 // Whatever allocation fails: a clear failure or none, nothing lost, nothing by halves.
@@ -363,6 +389,7 @@ int main(void) {
         T(test_backup_and_restore),
         T(test_files_that_no_object_needs),
         T(test_full_disk),
+        T(test_write_error),
         T(test_no_memory),
         T(test_no_memory_to_open),
     };
