@@ -107,9 +107,20 @@ for version in "${versions[@]}"; do
         fi
         touch "$venv/.complete"
     fi
-    run_checks "leptonai $version" timeout 400 "$venv/bin/python" "$ROOT/tests/sanity/lepton/client.py" "$port" \
+    run_checks "leptonai $version" timeout 600 "$venv/bin/python" "$ROOT/tests/sanity/lepton/client.py" "$port" \
         "$WORK/home-$version"
 done
+
+code=0
+kill "$server"
+wait "$server" || code=$?
+server=""
+if [ "$code" = 0 ]; then
+    passed=$((passed + 1))
+else
+    say "FAILED the server's end: exit $code"
+    failed=$((failed + 1))
+fi
 
 say "$passed passed, $failed failed, $skipped skipped"
 if [ "$failed" != 0 ]; then
