@@ -25,7 +25,7 @@ int object_check_key(struct blob key, struct err *err) {
         if (!str_is_path_component(key.data + from, i - from))
             return err_set(
                 err, -EINVAL,
-                "the key '%.100s' cannot be a path: give UTF-8 without control characters, and between slashes "
+                "the key '%.*s' cannot be a path: give UTF-8 without control characters, and between slashes "
                 "1 to 255 bytes other than '.' and '..'",
                 key.data);
         from = i + 1;
