@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/http/connection.h"
+#include "lib/http/loop.h"
 
 #define TURNS 8 // pieces before other connections have their turn
 

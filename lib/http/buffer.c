@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
-#include "lib/http/connection.h"
+#include "lib/http/buffer.h"
 
 #define CAP_MIN 4096
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/http/connection.h"
+#include "lib/http/loop.h"
 
 #include <errno.h>
 #include <string.h>

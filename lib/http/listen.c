@@ -12,7 +12,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "lib/http/connection.h"
+#include "lib/http/loop.h"
 
 #define BACKLOG 1024
 #define ACCEPTS 64 // in one turn

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/http/connection.h"
+#include "lib/http/loop.h"
 
 // "/a/{key...}" → "/a/{key}": OpenAPI has no argument that takes the rest; its description says it.
 static int append_path(struct str *out, const char *text) {

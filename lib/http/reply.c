@@ -6,7 +6,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "lib/http/connection.h"
+#include "lib/http/loop.h"
 #include "lib/http/status.h"
 
 #define SMALL_FILE (64 * 1024) // such a piece is read at once and leaves with the head in one call

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
-#include "lib/http/connection.h"
+#include "lib/http/loop.h"
 #include "lib/http/status.h"
 
 // ---- begin and end ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
-#include "lib/http/connection.h"
+#include "lib/http/loop.h"
 
 static int compare_rows(const void *a, const void *b) {
     const struct http_compiled *left = a, *right = b;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // An answer on its way out: head, bytes, file, or the pieces of a source.
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 
-#include "lib/http/connection.h"
+#include "lib/http/loop.h"
 #include "lib/http/status.h"
 
 #define FILE_STEP (1024 * 1024) // by one sendfile
@@ -139,6 +142,12 @@ static int send_piece(struct http_connection *c) {
     return 1;
 }
 
+// Full segments while a file goes out; the rest leaves when the cork is drawn.
+static void cork(const struct http_connection *c, int on) {
+    if (c->tcp && !c->tls)
+        (void)setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+}
+
 static int send_file(struct http_connection *c) {
     for (int i = 0; i < TURNS; i++) {
         if (!c->request.reply.left)
@@ -214,8 +223,13 @@ static int pump(struct http_connection *c) {
     case HTTP_REPLY_SOURCE:
         return send_source(c);
     case HTTP_REPLY_FILE: {
-        int r = reply->sent < c->out.len ? send_bytes(c, NULL, 0, !none) : 1;
-        return r > 0 && !none ? send_file(c) : r;
+        if (reply->sent == 0 && !none)
+            cork(c, 1);
+        int r = reply->sent < c->out.len ? send_bytes(c, NULL, 0, false) : 1;
+        r = r > 0 && !none ? send_file(c) : r;
+        if (r > 0 && !none)
+            cork(c, 0);
+        return r;
     }
     case HTTP_REPLY_NONE:
         break;

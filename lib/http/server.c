@@ -7,7 +7,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "lib/http/connection.h"
+#include "lib/http/loop.h"
 
 #define THREADS_MAX 4
 #define STOP_STEP_MS 10

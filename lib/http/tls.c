@@ -11,7 +11,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
-#include "lib/http/connection.h"
+#include "lib/http/loop.h"
 
 struct tls {
     struct http_tls ops; // first: what the server sees

@@ -9,7 +9,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "lib/http/connection.h"
+#include "lib/http/loop.h"
 
 #define EVENTS 64
 #define TICK_MS 1000
