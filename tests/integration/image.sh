@@ -28,7 +28,14 @@ print(config.get("User", ""), *manifest["Layers"])
 PY
 )
 read -r user layers <<<"$config"
-for layer in $layers; do tar -C "$work/root" -xf "$work/archive/$layer"; done
+# A layer says with a file .wh.NAME that NAME of a lower one is gone.
+for layer in $layers; do
+    tar -C "$work/root" -xf "$work/archive/$layer"
+    while read -r gone; do
+        dir=${gone%/*} name=${gone##*/.wh.}
+        rm -rf "${dir:?}/${name:?}" "$gone"
+    done < <(find "$work/root" -name '.wh.*')
+done
 say "$(du -sm "$work/root" | cut -f 1) MiB unpacked, of which programs: $(du -sck "$work"/root/usr/bin/stowage* | tail -n 1 | cut -f 1) KiB"
 
 [ "$user" = 65532:65532 ] || fail "the image runs as '$user'"
@@ -42,7 +49,7 @@ done
 [ "$(chroot "$work/root" /usr/bin/stowage --version)" = "stowage $version" ] || fail "stowage --version is not $version"
 [ -x "$work/root/sbin/modprobe" ] || fail "no modprobe: the kernel's NFS client could not be loaded"
 [ ! -e "$work/root/src" ] || fail "the sources are in the image"
-[ -z "$(ls -A "$work/root/var/lib/apt/lists")" ] || fail "package lists are in the image"
+[ -z "$(ls -A "$work/root/var/lib/apt/lists")" ] || fail "package lists are in the image: $(ls -A "$work/root/var/lib/apt/lists")"
 grep -rhE '^ *(deb|URIs)' "$work/root/etc/apt" | grep -v 'deb.debian.org' && fail "a package source of this machine is in the image"
 ! grep -rhi proxy "$work/root/etc/apt" || fail "a proxy is in the image"
 [ ! -s "$work/root/etc/resolv.conf" ] || fail "a name server of this machine is in the image"
