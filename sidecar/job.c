@@ -152,6 +152,6 @@ int check_name(const char *what, const char *name, size_t len, struct err *err) 
         ok = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') || name[i] == '-';
     if (ok)
         return 0;
-    return err_set(err, -EINVAL, "'%.63s' is no name of a %s: give 1 to %d of a-z, 0-9 and '-', not '-' at an end",
-                   name, what, ENGINE_NAME_MAX);
+    return err_set(err, -EINVAL, "'%.*s' is no name of a %s: give 1 to %d of a-z, 0-9 and '-', not '-' at an end",
+                   len < 63 ? (int)len : 63, name, what, ENGINE_NAME_MAX);
 }

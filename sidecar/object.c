@@ -27,7 +27,7 @@ int object_check_key(struct blob key, struct err *err) {
                 err, -EINVAL,
                 "the key '%.*s' cannot be a path: give UTF-8 without control characters, and between slashes "
                 "1 to 255 bytes other than '.' and '..'",
-                key.data);
+                key.len < 100 ? (int)key.len : 100, key.data);
         from = i + 1;
     }
     return 0;
