@@ -15,6 +15,17 @@ grep -q "^test-a $WORK/a fuse.stowage rw,nosuid,nodev" /proc/mounts || fail "$(g
 rss=$(awk '/^VmRSS/ { print $2 }' "/proc/$(cat "$WORK/a.pid")/status")
 echo "  resident when idle: $rss KiB"
 
+echo "every mount gets its readahead"
+want=$(sed -n 's/^#define READAHEAD_KIB \([0-9]*\)$/\1/p' "$ROOT/node-plugin/cachefs/main.c")
+[ "$want" -gt 128 ] || fail "node-plugin/cachefs/main.c does not say how much readahead a mount gets"
+for i in $(seq 10); do
+    cachefs_mount r || fail "mount $i for the readahead"
+    device=$(mountpoint -d "$WORK/r")
+    have=$(cat "/sys/class/bdi/$device/read_ahead_kb")
+    [ "$have" = "$want" ] || fail "mount $i has a readahead of $have KiB instead of $want"
+    cachefs_umount r
+done
+
 echo "POSIX, on two mounts"
 python3 "$ROOT/tests/integration/cachefs_posix.py" "$WORK/a" "$WORK/b" || fail "POSIX cases"
 find "$EXPORT" -name '.nfs*' | grep . && fail "names of unlinked files stayed behind"
