@@ -28,7 +28,7 @@ int directory_next(struct directory *directory, struct err *err) {
         directory->begun = r == 0;
         if (r == 0)
             return 1;
-        if (r != -EBADE || page->cookie == 0)
+        if (r != -ENOENT && (r != -EBADE || page->cookie == 0))
             return why.code ? err_set(err, r, "%s", err_text(&why)) : r;
         if (directory->restarts++ == DIRECTORY_RESTARTS)
             return err_set(err, -EAGAIN,

@@ -2,7 +2,8 @@
 // One directory of a share, read page by page, from its start again when the server lost the reader's place.
 //
 // Why:     a server may forget its cookies when a directory changes (NFS3ERR_BAD_COOKIE, NFS4ERR_NOT_SAME: -EBADE).
-//          Whoever lists must bear it, and none must repeat how.
+//          Whoever lists must bear it, and none must repeat how. nfs-ganesha answers NFS3ERR_NOENT when an entry goes
+//          while it lists, a code that READDIR does not have (RFC 1813 3.3.16): begun again as well.
 // Owns:    the page at hand, until the next one is asked for or directory_done.
 // Threads: one at a time.
 // Fails:   -EAGAIN when the place was lost DIRECTORY_RESTARTS times; else as share_call.

@@ -235,7 +235,8 @@ int snapshot_settle(struct snapshots *snapshots, struct share *share, const stru
     if (record->state == RECORD_COPYING)
         r = work->ops->copy_wait(work->self, share, name, until_ns, &progress, &why);
     if (r < 0 && r != -ENOENT && r != -EAGAIN)
-        return err_set(err, r, "snapshot '%.60s' was not copied: %s", record->name, err_text(&why));
+        return err_set(err, r, "snapshot '%.60s' was not copied on %.80s: %s", record->name, share->text,
+                       err_text(&why));
     r = store_get(share, SHARED_SNAPSHOT, record->key, deadline_ns, &now, err);
     if (r == -ENOENT)
         return err_set(err, -EAGAIN, "snapshot '%.80s' was deleted meanwhile", record->name);

@@ -142,8 +142,10 @@ static void page_read(struct tree_call *call) {
     struct nfs_call *nfs = &call->nfs;
     dir->reading = false;
     if (nfs->result < 0) {
-        bool lost_place = dir->cookie && nfs->result != -ETIMEDOUT && nfs->result != -ECANCELED;
-        if (lost_place && nfs->result != -ENOENT && nfs->result != -ESTALE && dir->restarts++ < RESTARTS_MAX) {
+        // -ENOENT is nfs-ganesha's for an entry that went while it listed: the directory may well be there.
+        bool lost_place = nfs->result == -ENOENT || (dir->cookie && nfs->result != -ETIMEDOUT &&
+                                                     nfs->result != -ECANCELED && nfs->result != -ESTALE);
+        if (lost_place && dir->restarts++ < RESTARTS_MAX) {
             dir->lost = true;
             if (!dir->pending)
                 go_back(dir);

@@ -286,7 +286,7 @@ int volume_copy_run(struct volumes *volumes, struct share *share, const struct r
         return r;
     r = wait_a_while(volumes, share, name, ctx, &progress, err);
     if (r < 0 && r != -ENOENT && r != -EAGAIN)
-        return err_wrap(err, r, "volume '%.60s' was not copied", record->name);
+        return err_wrap(err, r, "volume '%.60s' was not copied on %.80s", record->name, share->text);
     int got = store_get(share, SHARED_VOLUME, record->key, deadline_ns, &now, err);
     if (got < 0)
         return got == -ENOENT ? err_set(err, -EAGAIN, "volume '%.80s' was deleted meanwhile", record->name) : got;
