@@ -26,12 +26,7 @@ static int check_allowed(const struct node *node, const struct inline_volume *vo
     struct volume_source source cleanup(volume_source_done) = {0};
     struct string_map context = {volume->context, volume->context_count};
     int r = volume_source_parse(&context, &source, err);
-    if (r < 0 || inline_shares_allow(node->options->inline_shares, &source))
-        return r;
-    return err_set(err, -EACCES,
-                   "inline volumes of %.90s are not allowed; use a claim, or have the share allowed by stowage-node "
-                   "--inline-shares (chart value inlineVolumes.allowedShares)",
-                   source.name);
+    return r < 0 ? r : inline_shares_allow(node->options->inline_shares, &source, err);
 }
 
 static int check_target(struct node *node, const char *path, struct err *err) {

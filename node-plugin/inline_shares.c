@@ -40,29 +40,50 @@ int inline_shares_check(const char *pattern, struct err *err) {
                           pattern);
 }
 
-// The directory itself, or one that it is below.
-static bool path_matches(const char *pattern, const char *directory) {
+// The first `from` bytes of the directory are left out of the question: does a longer beginning of it match?
+static bool path_matches(const char *pattern, const char *directory, size_t from) {
     char prefix[PATH_MAX];
     if (pattern[0] == '\0')
         return true;
     for (const char *at = directory; *at;) {
         at += 1 + strcspn(at + 1, "/");
-        if (snprintf(prefix, sizeof prefix, "%.*s", (int)(at - directory), directory) >= (int)sizeof prefix)
+        size_t len = (size_t)(at - directory);
+        if (len >= sizeof prefix)
             return false;
-        if (fnmatch(pattern, prefix, FNM_PATHNAME) == 0)
+        (void)snprintf(prefix, sizeof prefix, "%.*s", (int)len, directory);
+        if (len >= from && fnmatch(pattern, prefix, FNM_PATHNAME) == 0)
             return true;
     }
     return false;
 }
 
-bool inline_shares_allow(const struct field_list *patterns, const struct volume_source *source) {
+static size_t length_of_share(const struct volume_source *source) {
+    size_t len = strlen(source->share);
+    while (len > 0 && source->share[len - 1] == '/')
+        len--;
+    return len;
+}
+
+int inline_shares_allow(const struct field_list *patterns, const struct volume_source *source, struct err *err) {
+    bool too_deep = false;
     for (size_t i = 0; patterns && i < patterns->count; i++) {
         struct pattern pattern;
         if (str_eq(patterns->items[i], "*"))
-            return true;
-        if (split(patterns->items[i], &pattern) && fnmatch(pattern.server, source->server, FNM_CASEFOLD) == 0 &&
-            path_matches(pattern.path, source->directory))
-            return true;
+            return 0;
+        if (!split(patterns->items[i], &pattern) || fnmatch(pattern.server, source->server, FNM_CASEFOLD) != 0)
+            continue;
+        if (path_matches(pattern.path, source->directory, length_of_share(source)))
+            return 0;
+        too_deep = too_deep || path_matches(pattern.path, source->directory, 0);
     }
-    return false;
+    if (too_deep)
+        return err_set(
+            err, -EACCES,
+            "share '%.100s' goes deeper than the share that is allowed to inline volumes; give that one, and "
+            "the rest by mountFrom",
+            source->share);
+    return err_set(err, -EACCES,
+                   "inline volumes of %.90s are not allowed; use a claim, or have the share allowed by stowage-node "
+                   "--inline-shares (chart value inlineVolumes.allowedShares)",
+                   source->name);
 }

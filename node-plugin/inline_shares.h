@@ -6,13 +6,15 @@
 // Rules: "*" is everything. "SERVER:/PATH" is that directory of the server and all below it; '*', '?' and […] match
 //        within the server's name or within one component of the path (fnmatch(3)). Servers are compared as text,
 //        without case: an address does not stand for a name.
+//        The volume's `share` must not go deeper than "/PATH", what is below is for mountFrom: an NFSv3 server follows
+//        symbolic links in a share, which users of the directory may have made; nobody follows them in mountFrom.
 #pragma once
-
-#include <stdbool.h>
 
 #include "lib/base/err.h"
 #include "lib/base/fields.h"
 #include "node-plugin/source.h"
 
 int inline_shares_check(const char *pattern, struct err *err) must_check; // -EINVAL: it is none
-bool inline_shares_allow(const struct field_list *patterns, const struct volume_source *source);
+// -EACCES with the remedy: not allowed. `patterns` may be NULL: none.
+int inline_shares_allow(const struct field_list *patterns, const struct volume_source *source,
+                        struct err *err) must_check;

@@ -121,7 +121,7 @@ static bool allowed(const char *pattern, const char *server, const char *share, 
     struct volume_source source cleanup(volume_source_done) = {0};
     assert_int_equal(inline_shares_check(pattern, NULL), 0);
     assert_int_equal(volume_source_parse(&context, &source, NULL), 0);
-    return inline_shares_allow(&list, &source);
+    return inline_shares_allow(&list, &source, NULL) == 0;
 }
 
 static void the_list_of_shares(void **state) {
@@ -147,13 +147,31 @@ static void the_list_of_shares(void **state) {
     assert_false(allowed("[fd00::5]:/data", "f", "/data", ""));
 }
 
+// A server follows symbolic links in a share: what is below the allowed directory is not for the server to resolve.
+static void a_share_below_the_allowed_one(void **state) {
+    (void)state;
+    assert_false(allowed("nas:/exports/data", "nas", "/exports/data/link", ""));
+    assert_false(allowed("nas:/exports/*", "nas", "/exports/data/link/", "x"));
+    assert_true(allowed("nas:/exports/*", "nas", "/exports/data/", "link/x"));
+    char *items[] = {"nas:/exports"};
+    struct field_list list = {items, 1};
+    struct string_map context = {good, 2};
+    struct volume_source source cleanup(volume_source_done) = {0};
+    struct err err = ERR_NONE;
+    assert_int_equal(volume_source_parse(&context, &source, NULL), 0);
+    assert_int_equal(inline_shares_allow(&list, &source, &err), -EACCES);
+    assert_non_null(strstr(err.msg, "the rest by mountFrom"));
+}
+
 static void nothing_is_allowed_by_default(void **state) {
     (void)state;
     struct string_map context = {good, 2};
     struct volume_source source cleanup(volume_source_done) = {0};
     assert_int_equal(volume_source_parse(&context, &source, NULL), 0);
-    assert_false(inline_shares_allow(NULL, &source));
-    assert_false(inline_shares_allow(&(struct field_list){0}, &source));
+    struct err err = ERR_NONE;
+    assert_int_equal(inline_shares_allow(NULL, &source, &err), -EACCES);
+    assert_non_null(strstr(err.msg, "nas:/exports/data are not allowed"));
+    assert_int_equal(inline_shares_allow(&(struct field_list){0}, &source, NULL), -EACCES);
 }
 
 static void patterns_that_are_none(void **state) {
@@ -175,6 +193,7 @@ int main(void) {
         cmocka_unit_test(directories_stay_below_the_share),
         cmocka_unit_test(only_known_mount_options),
         cmocka_unit_test(the_list_of_shares),
+        cmocka_unit_test(a_share_below_the_allowed_one),
         cmocka_unit_test(nothing_is_allowed_by_default),
         cmocka_unit_test(patterns_that_are_none),
     };
