@@ -109,6 +109,7 @@ static void end_sink(struct http_connection *c, int rc) {
     struct http_request *request = &c->request;
     const struct http_sink *sink = request->sink;
     request->sink = NULL;
+    c->streams = false;
     c->phase = HTTP_PHASE_WAIT;
     sink->end(request->sink_arg, request, rc);
 }

@@ -65,8 +65,8 @@ void http_connection_cut(struct http_connection *c) {
     atomic_store(&c->request.gone, true);
     close_socket(c);
     c->deadline_ns = 0;
-    bool awaited = c->request.sink && c->stalled; // its resume still comes, and needs the request
-    if (c->request.sink && !awaited)
+    bool awaited = c->streams && c->stalled; // its resume still comes, and needs the request
+    if (c->streams && !awaited)
         http_body_abort(c, -ECONNRESET);
     current = before;
     if (awaited)
@@ -180,7 +180,7 @@ static enum http_step head_step(struct http_connection *c) {
 static enum http_step wait_step(struct http_connection *c) {
     struct http_request *request = &c->request;
     if (!c->answered) {
-        if (!request->sink)
+        if (!c->streams)
             return HTTP_STEP_BLOCKED;
         c->phase = HTTP_PHASE_BODY;
         http_connection_wait(c, c->worker->server->options.body_s);
@@ -303,6 +303,8 @@ void http_connection_run(struct http_connection *c) {
 void http_connection_take(struct http_connection *c, unsigned what) {
     if (what & HTTP_POST_REPLY)
         c->answered = true;
+    if (what & HTTP_POST_STREAM)
+        c->streams = true;
     if (what & HTTP_POST_RESUME) {
         c->retry = c->stalled || c->retry;
         c->stalled = false;
@@ -311,7 +313,7 @@ void http_connection_take(struct http_connection *c, unsigned what) {
 
 // The loop is gone, and only the handler still has the connection.
 static void end_orphan(struct http_connection *c, unsigned what) {
-    bool sink = what & HTTP_POST_STREAM || (what & HTTP_POST_RESUME && c->request.sink);
+    bool sink = what & HTTP_POST_STREAM || (what & HTTP_POST_RESUME && c->streams);
     if (sink) {
         current = c;
         http_body_abort(c, -ECONNRESET);

@@ -108,6 +108,7 @@ struct http_connection {
     void *tls; // session, or NULL
     enum http_phase phase;
     bool readable, writable, hung_up;
+    bool streams;  // a sink takes the body
     bool stalled;  // the sink or source asked for a pause
     bool retry;    // the pause is over
     bool discard;  // what is left of the body is read and dropped

@@ -40,7 +40,7 @@ void http_request_end(struct http_connection *c) {
     http_observe_end(c);
     http_request_reset(&c->request);
     c->in.len = 0;
-    c->answered = c->handling = c->stalled = c->retry = c->discard = false;
+    c->answered = c->handling = c->streams = c->stalled = c->retry = c->discard = false;
 }
 
 void http_request_handle(struct http_connection *c) {
