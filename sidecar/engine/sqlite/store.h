@@ -33,6 +33,7 @@ struct writer { // writer.c
     struct db db;
     int64_t now_ms;             // of this batch, since 1970
     int64_t next_ms;            // earliest time something falls due
+    int64_t resume_ms;          // after a failure: its own work not before this
     int64_t next_ns;            // earliest end of a receive's wait
     struct engine_call *served; // receives that waited and were answered in this batch
     int64_t sweep_queue;        // where the removal of old dedup entries goes on

@@ -11,6 +11,7 @@
 #define BATCH_MAX 512
 #define WRITER_CACHE_KIB (32 * 1024) // of a busy store; an idle one gives its memory back
 #define IDLE_MS 2000
+#define RESUME_MS 1000 // after a failure (a full disk), before the writer tries its own work again
 
 struct batch {
     struct engine_call *calls[BATCH_MAX];
@@ -116,7 +117,7 @@ static int tick(struct store *s, struct err *err) {
     }
     if (r == 0 && w->now_ms >= w->next_sweep_ms)
         r = dedup_sweep(s, err);
-    if (r == 0 && w->doomed)
+    if (r == 0 && w->doomed && w->now_ms >= w->resume_ms)
         r = doomed_step(s, err);
     return r;
 }
@@ -174,6 +175,7 @@ static void fail(struct store *s, struct batch *b, int code, const struct err *e
 }
 
 static void run_batch(struct store *s, struct batch *b) {
+    struct writer *w = &s->writer;
     for (;;) {
         struct err err = ERR_NONE;
         size_t bad;
@@ -183,6 +185,7 @@ static void run_batch(struct store *s, struct batch *b) {
         roll_back(s, b);
         if (bad == SIZE_MAX || r == -EIO || r == -ENOSPC) {
             fail(s, b, r, &err);
+            w->next_ms = w->next_sweep_ms = w->resume_ms = w->now_ms + RESUME_MS;
             return;
         }
         // Only this call could not be done (memory, most likely): its neighbours go on without it.
@@ -194,7 +197,7 @@ static void run_batch(struct store *s, struct batch *b) {
     history_commit(s);
     tell(s, b);
     checkpoint_after_commit(s);
-    if (s->writer.garbage)
+    if (w->garbage)
         object_garbage(s);
 }
 
@@ -222,12 +225,14 @@ static int64_t sleep_ns(struct store *s) {
     int64_t until = w->next_ns < atomic_load(&s->histories.next_ns) ? w->next_ns : atomic_load(&s->histories.next_ns);
     int64_t ns = until == TIME_NEVER ? TIME_NEVER : until - clock_monotonic(s->clock);
     int64_t due = w->next_ms < w->next_sweep_ms ? w->next_ms : w->next_sweep_ms;
+    if (w->doomed && !atomic_load(&w->broken) && w->resume_ms < due)
+        due = w->resume_ms;
     if (due != TIME_NEVER) {
         int64_t ms = due - store_now_ms(s);
         ms = ms < 0 ? 0 : ms > 1000 ? 1000 : ms + 1;
         ns = ms * NS_PER_MS < ns ? ms * NS_PER_MS : ns;
     }
-    return w->doomed ? 0 : ns;
+    return ns;
 }
 
 static bool has_work(struct store *s) {
@@ -268,7 +273,7 @@ static void refuse(struct batch *b) {
 static void once(struct store *s, struct engine_call **backlog, struct batch *b, bool *busy) {
     struct writer *w = &s->writer;
     if (atomic_exchange(&w->poked, false)) {
-        w->next_ms = w->next_sweep_ms = 0;
+        w->next_ms = w->next_sweep_ms = w->resume_ms = 0;
         w->next_ns = 0;
         atomic_store(&s->histories.next_ns, 0);
     }
@@ -280,7 +285,8 @@ static void once(struct store *s, struct engine_call **backlog, struct batch *b,
         (void)history_overdue(s, now_ns, false);
     int64_t now_ms = store_now_ms(s);
     bool broken = atomic_load(&w->broken);
-    if (take(w, backlog, b) > 0 || (!broken && (now_ms >= w->next_ms || now_ms >= w->next_sweep_ms || w->doomed))) {
+    bool due = now_ms >= w->next_ms || now_ms >= w->next_sweep_ms || (w->doomed && now_ms >= w->resume_ms);
+    if (take(w, backlog, b) > 0 || (due && !broken)) {
         if (broken)
             refuse(b);
         else
