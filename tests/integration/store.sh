@@ -195,12 +195,33 @@ ask GET /api/v1/kv/namespaces
 check "a broken file changes nothing" "$status" 200
 holds "and is told of, without the token" "$(cat "$WORK/log")" "tokens, line 1"
 
+printf '%s\n' "token-of-two-one one write" "token-of-two-two two write" >"$WORK/tokens-of-two"
+
 # --- one store, one process ---------------------------------------------------------------------------------------------------
 code=0
 "$SIDECAR" --data-dir "$DATA" --listen 127.0.0.1:0 >"$WORK/second" 2>&1 || code=$?
 check "a second process is refused" "$code" 1
 stop TERM
 check "stopped" "$code" 0
+
+# --- a socket, and links for others ------------------------------------------------------------------------------------------------
+start --tokens "$WORK/tokens-of-two" --listen "unix:$WORK/socket" --public-url http://store.example:9999
+token="token-of-two-one"
+status=$(curl -s -o /dev/null -w '%{http_code}' -m 10 --unix-socket "$WORK/socket" -H "Authorization: Bearer $token" \
+    http://any/api/v1/workspace)
+check "by socket" "$status" 200
+url=$(curl -s -m 10 -X PUT -H "Authorization: Bearer $token" \
+    "http://127.0.0.1:$port/api/v1/object_storage/private_presigned/k" | sed 's/.*"url":"\([^"]*\)".*/\1/')
+holds "a link for others" "$url" "http://store.example:9999/api/v2/workspaces/one/objects/private/k?"
+status=$(curl -s -o /dev/null -w '%{http_code}' -m 10 --connect-to "store.example:9999:127.0.0.1:$port" -T "$WORK/object" "$url")
+check "takes the object" "$status" 200
+ask GET /api/v1/objects/private/k
+check "whole" "$(sha256sum <"$WORK/body")" "$(sha256sum <"$WORK/object")"
+token="token-of-two-two"
+ask GET /api/v1/objects/private/k
+check "in one workspace only" "$status" 404
+stop TERM
+check "stopped again" "$code" 0
 
 # --- refusals at the start ------------------------------------------------------------------------------------------------------
 refused() { # refused WHAT PART ARGUMENT…
@@ -216,6 +237,7 @@ refused "a certificate without key" "--tls-key" --tls-cert "$WORK/log"
 refused "an unknown flag" "unknown flag" --nonsense
 refused "a quota that is none" "known are namespaces" --quota "keys=1"
 refused "a public URL with a path" "without a path" --public-url "https://example.com/x"
+refused "a file system of nobody" "WORKSPACE/NAME" --tokens "$WORK/tokens-of-two" --file-system "x=$WORK" --listen 127.0.0.1:0
 refused "no tokens" "$WORK/nowhere" --tokens "$WORK/nowhere" --listen 127.0.0.1:0
 refused "a file system that is none" "$WORK/nowhere" --file-system "x=$WORK/nowhere" --listen 127.0.0.1:0
 
