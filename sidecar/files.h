@@ -3,8 +3,7 @@
 //
 // Why:     the routes know paths and HTTP; a file system knows how its kind is reached.
 // Owns:    file systems live as long as the registry.
-// Threads: any. Operations may wait for a disk or a server: they run on workers, never on a connection's thread, except
-//          upload_write.
+// Threads: any. Operations may wait for a disk or a server: they run on workers, never on a connection's thread.
 // Fails:   -ENOENT, -EEXIST, -ENOTDIR, -EISDIR, -ENOTEMPTY, -ENOSPC, -EDQUOT; -EACCES for a link that leads out.
 #pragma once
 

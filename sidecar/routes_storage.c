@@ -6,6 +6,7 @@
 #include "lib/base/mem.h"
 #include "sidecar/files.h"
 #include "sidecar/job.h"
+#include "sidecar/storage_upload.h"
 
 #define USAGE_S 10          // that counting bytes may take
 #define FILE_SYSTEMS_MAX 64 // of a workspace
@@ -16,14 +17,11 @@ struct file_job {
     struct http_request *request;
     struct file_system *fs; // NULL: about all of them
     char *path;
-    struct file_upload *upload;
     struct err err;
     void (*run)(struct file_job *job); // answers
 };
 
 static void file_job_free(struct file_job *job) {
-    if (job->upload)
-        job->fs->ops->upload_cancel(job->upload);
     free(job->path);
     free(job);
 }
@@ -228,46 +226,13 @@ static void handle_remove(void *arg, struct http_request *request) {
     answer_error(job, &job->err);
 }
 
-// ---- uploads ----
-
-static int write_piece(void *arg, const void *data, size_t len, struct err *err) {
-    struct file_job *job = arg;
-    int r = job->fs->ops->upload_write(job->upload, data, len, err);
-    if (r < 0 && r != -EAGAIN)
-        job->err = *err;
-    return r;
-}
-
-static void run_commit(struct file_job *job) {
-    if (job->fs->ops->upload_commit(take_ptr(job->upload), &job->err) < 0)
-        http_reply_error(job->request, &job->err);
-    else
-        http_reply_empty(job->request, 201);
-}
-
-static void end_of_upload(void *arg, struct http_request *request, int rc) {
-    struct file_job *job = arg;
-    (void)request;
-    if (rc == 0) {
-        push(job);
-        return;
-    }
-    if (!job->err.code)
-        (void)err_set(&job->err, rc, "the form's part 'file' did not arrive whole: %s", err_name(rc));
-    answer_error(job, &job->err);
-}
-
 // The part's own file name is the client's; the path says where the file goes.
 static void handle_upload(void *arg, struct http_request *request) {
-    static const struct http_sink sink = {.write = write_piece, .end = end_of_upload};
-    struct file_job *job = job_for(arg, request, run_commit);
+    struct file_job *job = job_for(arg, request, NULL);
     if (!job)
         return;
-    // Opening is quick on a disk; only what syncs is left to the workers.
-    if (job->fs->ops->upload(job->fs->self, job->path, &job->upload, &job->err) < 0)
-        answer_error(job, &job->err);
-    else
-        http_request_stream(request, "file", &sink, job);
+    storage_upload_start(arg, request, job->fs, take_ptr(job->path));
+    file_job_free(job);
 }
 
 #define AT "/storage/{fs}/{path...}"

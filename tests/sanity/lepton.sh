@@ -59,6 +59,7 @@ echo classified >"$WORK/outside/secret"
 ln -s "$WORK/outside" "$WORK/share/way-out"
 ln -s ../outside/secret "$WORK/share/way-up"
 
+: >"$WORK/log" # there before the server writes it
 "$BUILD/bin/stowage-sidecar" --data-dir "$WORK/data" --listen 127.0.0.1:0 --tokens "$WORK/tokens" \
     --file-system "ws1/default=$WORK/share" --log-format json 2>"$WORK/log" &
 server=$!
