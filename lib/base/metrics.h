@@ -19,8 +19,8 @@ struct metric {
     enum metric_type type;
     const char *name; // "stowage_rpc_seconds"
     const char *help;
-    const char *labels[2];     // label names; NULL where unused
-    double (*read)(void *arg); // gauges that are computed when read; else NULL
+    const char *labels[2];                       // label names; NULL where unused
+    double (*read)(void *arg);                   // gauges that are computed when read; else NULL
     void (*collect)(void *arg, struct str *out); // writes its own samples, with labels of its own; else NULL
     void *arg;
     // private
