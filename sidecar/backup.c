@@ -43,7 +43,7 @@ static void run(struct work *work) {
 void backup_start(struct service *service, struct http_request *request) {
     struct err err = ERR_NONE;
     struct blob name = request_blob(request, "name");
-    if (check_name("backup", name.data, name.len, &err) < 0) {
+    if (label_check("backup", name.data, name.len, &err) < 0) {
         http_reply_error(request, &err);
         return;
     }

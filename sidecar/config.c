@@ -22,10 +22,10 @@ static int check_url(const char *value, struct err *err) {
 static int check_quota(const char *value, struct err *err) {
     struct quota quota;
     char *workspace cleanup_free = NULL;
-    return config_parse_quota(value, &workspace, &quota, err);
+    return sidecar_config_parse_quota(value, &workspace, &quota, err);
 }
 
-#define C(member) offsetof(struct config, member)
+#define C(member) offsetof(struct sidecar_config, member)
 #define TEXT(flag, member, what, about, ...)                                                                           \
     { .name = flag, .type = FIELD_TEXT, .offset = C(member), .value = what, .help = about, __VA_ARGS__ }
 #define LIST(flag, member, what, about, ...)                                                                           \
@@ -80,7 +80,7 @@ static const struct field rows[] = {
 };
 static const struct fields table = {.rows = rows, .count = ARRAY_SIZE(rows), .kind = "flag", .exact_case = true};
 
-void config_done(struct config *config) {
+void sidecar_config_done(struct sidecar_config *config) {
     fields_done(&table, config);
 }
 
@@ -100,7 +100,7 @@ static int set_limit(const char *name, const char *value, struct quota *ret, str
     return err_set(err, -EINVAL, "unknown limit '%.40s'; known are namespaces, queues, bytes", name);
 }
 
-int config_parse_quota(const char *text, char **ret_workspace, struct quota *ret, struct err *err) {
+int sidecar_config_parse_quota(const char *text, char **ret_workspace, struct quota *ret, struct err *err) {
     char *copy cleanup_free = mem_strdup(text);
     if (!copy)
         return err_set(err, -ENOMEM, "out of memory");
@@ -128,13 +128,13 @@ int config_parse_quota(const char *text, char **ret_workspace, struct quota *ret
     return 0;
 }
 
-void config_quota(const struct config *config, const char *workspace, struct quota *ret) {
+void sidecar_config_quota(const struct sidecar_config *config, const char *workspace, struct quota *ret) {
     bool own = false;
     *ret = (struct quota){0};
     for (size_t i = 0; i < config->quotas.count; i++) {
         struct quota quota;
         char *name cleanup_free = NULL;
-        if (config_parse_quota(config->quotas.items[i], &name, &quota, NULL) < 0)
+        if (sidecar_config_parse_quota(config->quotas.items[i], &name, &quota, NULL) < 0)
             continue; // checked when it was read
         if (name ? str_eq(name, workspace) : !own) {
             *ret = quota;
@@ -145,16 +145,16 @@ void config_quota(const struct config *config, const char *workspace, struct quo
 
 // ---- addresses ----
 
-bool config_is_local(const char *address) {
+bool sidecar_config_is_local(const char *address) {
     return str_starts(address, "unix:") || str_starts(address, "127.") || str_starts(address, "localhost:") ||
            str_starts(address, "[::1]:");
 }
 
-static int check_together(const struct config *config, struct err *err) {
+static int check_together(const struct sidecar_config *config, struct err *err) {
     if (!config->tls_cert != !config->tls_key)
         return err_set(err, -EINVAL, "--tls-cert and --tls-key are given together");
     for (size_t i = 0; i < config->listen.count; i++)
-        if (!config->tokens && !config->allow_remote && !config_is_local(config->listen.items[i]))
+        if (!config->tokens && !config->allow_remote && !sidecar_config_is_local(config->listen.items[i]))
             return err_set(
                 err, -EINVAL,
                 "--listen %.100s can be reached from other machines: give --tokens FILE, or --allow-remote to "
@@ -172,8 +172,8 @@ static void print_help(void) {
     (void)printf("  %-32s %s\n  %-32s %s\n", "--help", "this text", "--version", "the version");
 }
 
-int config_read(int argc, char **argv, struct config *ret, struct err *err) {
-    struct config config cleanup(config_done) = {0};
+int sidecar_config_read(int argc, char **argv, struct sidecar_config *ret, struct err *err) {
+    struct sidecar_config config cleanup(sidecar_config_done) = {0};
     int next = 0;
     if (argc > 1 && str_eq(argv[1], "--version")) {
         (void)printf("stowage-sidecar %s\n", STOWAGE_VERSION);
@@ -193,6 +193,6 @@ int config_read(int argc, char **argv, struct config *ret, struct err *err) {
     if (r < 0)
         return r;
     *ret = config;
-    config = (struct config){0};
+    config = (struct sidecar_config){0};
     return 0;
 }

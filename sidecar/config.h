@@ -5,7 +5,7 @@
 #include "lib/base/fields.h"
 #include "sidecar/engine/engine.h"
 
-struct config {
+struct sidecar_config {
     char *data_dir, *tokens, *public_url, *tls_cert, *tls_key, *backup_dir, *restore;
     struct field_list listen, file_systems, quotas;
     bool allow_remote, skip_check;
@@ -14,11 +14,11 @@ struct config {
 };
 
 // Reads environment and command line. -ECANCELED: --help or --version was given and answered.
-int config_read(int argc, char **argv, struct config *ret, struct err *err) must_check;
-void config_done(struct config *config);
+int sidecar_config_read(int argc, char **argv, struct sidecar_config *ret, struct err *err) must_check;
+void sidecar_config_done(struct sidecar_config *config);
 
 // The quota of a workspace: of the last --quota for it, else of the last for all.
-void config_quota(const struct config *config, const char *workspace, struct quota *ret);
+void sidecar_config_quota(const struct sidecar_config *config, const char *workspace, struct quota *ret);
 // "[WORKSPACE:]namespaces=N,queues=N,bytes=SIZE". *ret_workspace: allocated, NULL for all.
-int config_parse_quota(const char *text, char **ret_workspace, struct quota *ret, struct err *err) must_check;
-bool config_is_local(const char *address); // reached from this machine only?
+int sidecar_config_parse_quota(const char *text, char **ret_workspace, struct quota *ret, struct err *err) must_check;
+bool sidecar_config_is_local(const char *address); // reached from this machine only?

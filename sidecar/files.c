@@ -128,9 +128,9 @@ int file_systems_add(struct file_systems *all, const char *text, const char *wor
                        "'%.100s' does not say whose it is, and there are several workspaces: write "
                        "WORKSPACE/NAME=DIRECTORY",
                        text);
-    int r = check_name("workspace", workspace, strlen(workspace), err);
+    int r = label_check("workspace", workspace, strlen(workspace), err);
     if (r == 0)
-        r = check_name("file system", name, strlen(name), err);
+        r = label_check("file system", name, strlen(name), err);
     if (r < 0)
         return r;
     LOCK_SCOPE(&all->lock);

@@ -146,7 +146,7 @@ int body_seconds(const struct json *object, const char *name, int64_t max_s, int
     return r;
 }
 
-int check_name(const char *what, const char *name, size_t len, struct err *err) {
+int label_check(const char *what, const char *name, size_t len, struct err *err) {
     bool ok = len > 0 && len <= ENGINE_NAME_MAX && name[0] != '-' && name[len - 1] != '-';
     for (size_t i = 0; ok && i < len; i++)
         ok = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') || name[i] == '-';

@@ -65,4 +65,4 @@ int body_number(const struct json *object, const char *name, int64_t min, int64_
 int body_seconds(const struct json *object, const char *name, int64_t max_s, int64_t fallback_ms, int64_t *ret_ms,
                  struct err *err) must_check;
 // A name of a namespace or queue: an RFC 1123 label. -EINVAL says so.
-int check_name(const char *what, const char *name, size_t len, struct err *err) must_check;
+int label_check(const char *what, const char *name, size_t len, struct err *err) must_check;

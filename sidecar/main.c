@@ -22,7 +22,7 @@
 #define TOKENS_LOOK_S 2 // how often the file of tokens is looked at
 
 struct process { // in the order of their making
-    struct config config;
+    struct sidecar_config config;
     char *backup_folder;
     struct signer signer;
     struct engine engine;
@@ -66,7 +66,7 @@ static int set_quota(void *arg, const char *workspace) {
     struct process *p = arg;
     struct err err = ERR_NONE;
     struct quota quota;
-    config_quota(&p->config, workspace, &quota);
+    sidecar_config_quota(&p->config, workspace, &quota);
     int r = p->engine.set_quota(p->engine.self, workspace, &quota, &err);
     if (r < 0)
         log_error("quota not set", LOG_S("workspace", workspace), LOG_S("error", err_text(&err)));
@@ -163,7 +163,7 @@ static void stop(struct process *p) {
     p->admins = tokens_free(p->admins);
     p->tokens = tokens_free(p->tokens);
     free(take_ptr(p->backup_folder));
-    config_done(&p->config);
+    sidecar_config_done(&p->config);
 }
 
 // ---- the process ------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ static void run_until_signal(struct process *p) {
     }
 }
 
-static int restore(const struct config *config, struct err *err) {
+static int restore(const struct sidecar_config *config, struct err *err) {
     char *folder cleanup_free = mem_printf("%s/store", config->data_dir);
     if (!folder)
         return err_set(err, -ENOMEM, "out of memory");
@@ -226,7 +226,7 @@ int main(int argc, char **argv) {
     (void)mallopt(M_ARENA_MAX, 2); // a few threads work for moments each: one heap each would multiply what lies idle
     (void)signal(SIGPIPE, SIG_IGN);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); // before any thread starts, so that all of them leave these to main
-    int r = config_read(argc, argv, &p.config, &err);
+    int r = sidecar_config_read(argc, argv, &p.config, &err);
     if (r == -ECANCELED)
         return 0;
     log_init("stowage-sidecar", (enum log_level)p.config.log_level, (enum log_format)p.config.log_format);

@@ -29,7 +29,7 @@ int queue_read_settings(const struct json *object, struct queue_settings *ret, s
     if (r == 0 && json_get(object, "dead_letter") && !ret->dead_letter)
         r = err_set(err, -EINVAL, "'dead_letter' is no name of a queue, nor \"\" for none");
     if (r == 0 && !str_empty(ret->dead_letter))
-        r = check_name("queue", ret->dead_letter, strlen(ret->dead_letter), err);
+        r = label_check("queue", ret->dead_letter, strlen(ret->dead_letter), err);
     return r;
 }
 

@@ -65,7 +65,7 @@ static void start_namespaces(struct service *service, struct http_request *reque
         return;
     if (name.len > 0) {
         job->namespaces.name = name.data;
-        if (check_name("namespace", name.data, name.len, &err) < 0) {
+        if (label_check("namespace", name.data, name.len, &err) < 0) {
             job_refuse(job, &err);
             return;
         }

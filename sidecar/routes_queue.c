@@ -68,7 +68,7 @@ static void start(struct service *service, struct http_request *request, queue_f
         return;
     if (name.len > 0) {
         job->queue.name = name.data;
-        if (check_name("queue", name.data, name.len, &err) < 0) {
+        if (label_check("queue", name.data, name.len, &err) < 0) {
             job_refuse(job, &err);
             return;
         }
@@ -111,7 +111,7 @@ static void handle_create(void *arg, struct http_request *request) {
             name.data = "";
     }
     job->queue.name = name.data;
-    int r = check_name("queue", name.data, name.len, &err);
+    int r = label_check("queue", name.data, name.len, &err);
     if (r == 0)
         r = queue_read_settings(job->body, &job->queue.settings, &err);
     if (r < 0)

@@ -37,7 +37,7 @@ static int add_token(struct token_list *list, char *words[static 4], struct err 
     struct token token = {0};
     if (len < TOKEN_MIN || len > TOKEN_MAX)
         return err_set(err, -EINVAL, "the token has %zu bytes; give %d to %d", len, TOKEN_MIN, TOKEN_MAX);
-    int r = check_name("workspace", words[1], strlen(words[1]), err);
+    int r = label_check("workspace", words[1], strlen(words[1]), err);
     if (r < 0)
         return r;
     if (!str_eq(words[2], "read") && !str_eq(words[2], "write"))
