@@ -14,6 +14,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
 E2E=$ROOT/tests/e2e
+for part in layout build network control-plane driver; do
+    # shellcheck source=/dev/null # all are here
+    . "$E2E/lib/$part.sh"
+done
 CASE_LIMIT_S=900
 keep=0 cases=()
 
@@ -72,13 +76,7 @@ install_driver() {
         cluster images "$work/$image.tar" >&2
         rm -f "$work/$image.tar"
     done
-    cluster helm upgrade --install stowage "$ROOT/charts/stowage" --namespace stowage-system --create-namespace \
-        --values "$E2E/values.yaml" --wait --timeout 5m >"$work/helm.log" 2>&1 || {
-        cat "$work/helm.log" >&2
-        cluster kubectl -n stowage-system get pods -o wide >&2 || true
-        cluster kubectl -n stowage-system get events --sort-by .lastTimestamp >&2 || true
-        return 1
-    }
+    driver_install
 }
 
 started=$(now_ms)

@@ -12,12 +12,11 @@ pod one node-1 data
 bound data
 running one
 ok "the first pod has it"
-# nodeName goes past the scheduler, so this tests the kubelet and the driver, not the scheduler's plugin.
+# Past the scheduler, on the same node: the kubelet and the driver refuse. By the scheduler, for the other node: it refuses.
 pod two node-1 data
-pod three node-2 data
-expect_event two '.+' 60
-sleep_until_refused() { has_event two 'ReadWriteOncePod|in use|already' && has_event three 'ReadWriteOncePod|in use|already'; }
-wait_until 90 sleep_until_refused || fail "no event tells why pods two and three wait: $(k get events -o 'jsonpath={.items[*].message}')"
+pod three "" data "" 'nodeSelector: {kubernetes.io/hostname: node-2}'
+expect_event two 'ReadWriteOncePod' 90
+expect_event three 'ReadWriteOncePod' 90
 expect "phases" "$(k get pods two three -o 'jsonpath={.items[*].status.phase}')" "Pending Pending"
 ok "two others wait, on the same node and on another, and their events say why"
 gone pod three

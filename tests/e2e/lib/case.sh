@@ -9,15 +9,13 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../../scripts/lib.sh"
-for part in layout build pki network images node control-plane; do
+for part in layout build pki network images node control-plane driver; do
     # shellcheck source=/dev/null # all are here
     . "$ROOT/tests/e2e/lib/$part.sh"
 done
 
 CASE=${TOOL%.sh}
 NAMESPACE=case-$CASE
-SYSTEM=stowage-system
-RELEASE=stowage
 CLASS=stowage-shared
 DRIVER=csi.stowage.dev
 made_cluster_wide=() # KIND/NAME of what must go with the case and is in no namespace
@@ -196,6 +194,7 @@ writer_passed() { [ "$(writer_count "$1")" -gt "$2" ]; }
 # writer_check NAME: it still runs and goes on, and no line is missing
 writer_check() {
     local have lines
+    wait_until 60 in_pod "$1" true || fail "no command runs in pod '$1'"
     have=$(writer_count "$1") || fail "writer '$1' ended: $(k logs "$1" --tail 3)"
     wait_until 60 writer_passed "$1" "$have" || fail "writer '$1' does not go on after line $have"
     lines=$(in_pod "$1" "awk '\$1 != NR { print \"line \" NR \" is \" \$1; exit }' /data/writer-$1")
