@@ -25,6 +25,7 @@ driver_install() {
 
 # driver_leftovers [NAMESPACE]: a line for everything of the driver that is still there: objects of any kind, registrations,
 # processes and mounts of the nodes
+# shellcheck disable=SC2016 # expanded on the node
 driver_leftovers() {
     local kind machine
     for kind in $(kubectl api-resources --verbs list -o name | grep -v '^events'); do
