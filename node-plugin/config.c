@@ -38,7 +38,7 @@ static const struct field rows[] = {
     {"inline-shares", FIELD_LIST, AT(inline_shares), NULL, "SERVER:/PATH",
      "share that pods may mount without a claim, '*' for every one; may be repeated (default none)",
      .check = inline_shares_check},
-    {"inline-dir", FIELD_TEXT, AT(inline_dir), "/var/lib/kubelet/plugins/csi.stowage.dev/inline", "DIR",
+    {"inline-dir", FIELD_TEXT, AT(inline_dir), "/var/lib/kubelet/plugins/csi.stowage.dev.inline", "DIR",
      "where inline volumes are mounted for their pods; the mount service must see it at the same path",
      .check = check_path},
     {"http", FIELD_TEXT, AT(http), "", "HOST:PORT", "address of /healthz and /metrics, empty for none"},

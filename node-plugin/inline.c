@@ -117,6 +117,16 @@ static bool in_use(const struct staged *staged, const struct mount_table *table)
     return false;
 }
 
+// An empty directory that cannot go, since a copy of the mount stands elsewhere in this namespace, keeps no pod from going.
+static int remove_staging_directory(const char *id, const char *path, struct err *err) {
+    int r = path_remove_directory(path, err);
+    if (r != -EBUSY)
+        return r;
+    log_warning("the directory of an inline volume stays; is --inline-dir below another mount of this container?",
+                LOG_S("volume", id), LOG_S("path", path));
+    return 0;
+}
+
 // No record: what stands where it would be staged is a mount of before the state directory was lost, or an empty
 // directory, or nothing.
 static int release_unknown(struct node *node, const struct call_context *ctx, const char *id,
@@ -130,7 +140,7 @@ static int release_unknown(struct node *node, const struct call_context *ctx, co
         return 0; // there was never an inline volume here
     if (mount_table_find(table, resolved))
         r = node_unstage(node, ctx, id, path, err);
-    return r < 0 ? r : path_remove_directory(resolved, err);
+    return r < 0 ? r : remove_staging_directory(id, resolved, err);
 }
 
 int node_release_inline(struct node *node, const struct call_context *ctx, const char *id, struct err *err) {
@@ -147,7 +157,7 @@ int node_release_inline(struct node *node, const struct call_context *ctx, const
     if (!path)
         return err_set(err, -ENOMEM, "out of memory");
     r = node_unstage(node, ctx, id, path, err);
-    return r < 0 ? r : path_remove_directory(path, err);
+    return r < 0 ? r : remove_staging_directory(id, path, err);
 }
 
 // The ids of inline volumes without a target: an array of copies, ended by NULL.

@@ -133,7 +133,7 @@ args = by(every, "Deployment", "-controller")[0]["spec"]["template"]["spec"]["co
 for share in ("[fd00::1]:2049:20048+3/exports/data", "10.96.0.50:2049:20048/export", "other/exports"):
     need(f"the controller does not know {share}: {args}", f"--share={share}" in args)
 node = by(every, "DaemonSet", "-node")[0]["spec"]["template"]["spec"]["containers"][0]["args"]
-for flag in "--inline-shares=10.0.0.5:/exports/datasets", "--inline-dir=/var/lib/k0s/kubelet/plugins/csi.stowage.dev/inline":
+for flag in "--inline-shares=10.0.0.5:/exports/datasets", "--inline-dir=/var/lib/k0s/kubelet/plugins/csi.stowage.dev.inline":
     need(f"the node plugin is not given {flag}: {node}", flag in node)
 shared = by(every, "StorageClass", "stowage-shared")[0]["parameters"]
 need(f"class of the embedded server: {shared}", shared == {
