@@ -34,7 +34,7 @@ driver_leftovers() {
     kubectl get leases -n "${1:-$SYSTEM}" -o name 2>/dev/null
     kubectl get csinodes -o 'jsonpath={range .items[*].spec.drivers[*]}driver {.name} on {.nodeID}{"\n"}{end}' | grep stowage
     for machine in "${NODES[@]}"; do
-        machine_run "$machine" grep -h -E 'stowage' /proc/self/mounts | sed "s/^/$machine: mount /"
+        machine_run "$machine" grep -h -E 'csi[.]stowage|fuse[.]stowage' /proc/self/mounts | sed "s/^/$machine: mount /"
         machine_run "$machine" sh -c 'for p in /proc/[0-9]*; do cat $p/comm 2>/dev/null; done' | grep '^stowage-' |
             sed "s/^/$machine: process /"
     done
