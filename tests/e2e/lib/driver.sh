@@ -27,10 +27,9 @@ driver_install() {
 # processes and mounts of the nodes
 # shellcheck disable=SC2016 # expanded on the node
 driver_leftovers() {
-    local kind machine
-    for kind in $(kubectl api-resources --verbs list -o name | grep -v '^events'); do
-        kubectl get "$kind" --all-namespaces -l "app.kubernetes.io/instance=$RELEASE" -o name 2>/dev/null
-    done
+    local kinds machine
+    kinds=$(kubectl api-resources --verbs list -o name | grep -v '^events' | paste -sd ,)
+    kubectl get "$kinds" --all-namespaces -l "app.kubernetes.io/instance=$RELEASE" -o name 2>/dev/null
     kubectl get leases -n "${1:-$SYSTEM}" -o name 2>/dev/null
     kubectl get csinodes -o 'jsonpath={range .items[*].spec.drivers[*]}driver {.name} on {.nodeID}{"\n"}{end}' | grep stowage
     for machine in "${NODES[@]}"; do
