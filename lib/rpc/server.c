@@ -14,6 +14,7 @@
 #include "lib/rpc/call.h"
 
 #define QUICK_THREADS 2
+#define FLUSH_MS 2000 // for a client that reads; one that does not cannot hold the stop up for longer
 
 static void *poll_events(void *arg) {
     struct rpc_server *server = arg;
@@ -118,10 +119,26 @@ static int bind_socket(struct rpc_server *server, struct err *err) {
     return 0;
 }
 
+static struct timespec monotonic_in(unsigned ms) {
+    int64_t at = clock_monotonic(&clock_system) + ms * NS_PER_MS;
+    return (struct timespec){.tv_sec = at / NS_PER_S, .tv_nsec = at % NS_PER_S};
+}
+
+// A call is over for us once the core has its reply, which may be before the socket has it: cancelling would cut
+// every connection and lose replies that were given. So the connections are first left to end by themselves.
+static void flush_replies(struct rpc_server *server) {
+    struct timespec until = monotonic_in(FLUSH_MS);
+    LOCK_SCOPE(&server->lock);
+    while (!server->shut_down && server->calls == 0)
+        if (pthread_cond_timedwait(&server->changed, &server->lock, &until) == ETIMEDOUT)
+            return;
+}
+
 // Ends the core's part, whether it was started or not, and the poller with it.
 static void close_core(struct rpc_server *server) {
-    atomic_store(&server->cancelled, true);
     grpc_server_shutdown_and_notify(server->core, server->queue, NULL);
+    flush_replies(server);
+    atomic_store(&server->cancelled, true);
     grpc_server_cancel_all_calls(server->core);
     (void)pthread_mutex_lock(&server->lock);
     while (!server->shut_down || server->calls > 0)
@@ -173,12 +190,11 @@ int rpc_server_start(const struct rpc_server_options *options, struct rpc_server
 }
 
 static void wait_for_calls(struct rpc_server *server, unsigned grace_ms) {
-    int64_t until = clock_monotonic(&clock_system) + grace_ms * NS_PER_MS;
-    struct timespec when = {.tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S};
+    struct timespec until = monotonic_in(grace_ms);
     LOCK_SCOPE(&server->lock);
     server->stopping = true;
     while (server->calls > 0)
-        if (pthread_cond_timedwait(&server->changed, &server->lock, &when) == ETIMEDOUT)
+        if (pthread_cond_timedwait(&server->changed, &server->lock, &until) == ETIMEDOUT)
             return;
 }
 
