@@ -2,9 +2,10 @@
 # Measures Stowage beside a named other, in one run on this machine. Figures are lines "area.figure value unit";
 # everything else is a comment that starts with "#".
 #
-# usage: bench/run.sh provision|shared-io|all
+# usage: bench/run.sh provision|shared-io|kubernetes|all
 #   provision   volumes made, listed and deleted by the controller, and what the two processes weigh
 #   shared-io   the FUSE mount beside raw libnfs on the same server
+#   kubernetes  claims and pods on the test cluster beside pods with an emptyDir, and the memory of every container
 #
 # Machines are shared and noisy: quote the ratios, never a single absolute figure. As root on Debian 12 or newer.
 # STOWAGE_BUILD_DIR: measure this build instead of building preset release.
@@ -17,8 +18,8 @@ case ${1:-} in
     show_help
     exit 0
     ;;
-provision | shared-io) areas=$1 ;;
-all) areas="provision shared-io" ;;
+provision | shared-io | kubernetes) areas=$1 ;;
+all) areas="provision shared-io kubernetes" ;;
 *)
     show_help >&2
     exit 2
