@@ -6,7 +6,7 @@
 #   KUBERNETES_ROUNDS: claims and pods (default 100); KUBERNETES_CLAIMS: claims of the burst (default 500)
 #
 # A cluster that is up with the driver in it (tests/e2e/run.sh --case cluster-itself --keep) is used and left as it is, but
-# its driver's pods are started anew; otherwise one is made for this, and removed. Its API server, etcd, two kubelets, the
+# its controller and node plugins are started anew; otherwise one is made for this, and removed. Its API server, etcd, two kubelets, the
 # NFS server and the pods share this machine's processors: read the ratios.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -41,9 +41,9 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 if cluster kubectl get storageclass stowage-shared >/dev/null 2>&1; then
-    for kind in deployment/stowage-controller daemonset/stowage-node daemonset/stowage-mounts; do
+    for kind in deployment/stowage-controller daemonset/stowage-node; do
         cluster kubectl -n "$SYSTEM" rollout restart "$kind" >/dev/null
-        cluster kubectl -n "$SYSTEM" rollout status "$kind" --timeout 180s >/dev/null || true # mounts: OnDelete
+        cluster kubectl -n "$SYSTEM" rollout status "$kind" --timeout 180s >/dev/null
     done
 else
     made_cluster=1
