@@ -2,9 +2,10 @@
 # Measures Stowage beside a named other, in one run on this machine. Figures are lines "area.figure value unit";
 # everything else is a comment that starts with "#".
 #
-# usage: bench/run.sh provision|shared-io|kubernetes|all
+# usage: bench/run.sh provision|shared-io|store|kubernetes|all
 #   provision   volumes made, listed and deleted by the controller, and what the two processes weigh
 #   shared-io   the FUSE mount beside raw libnfs on the same server
+#   store       keys, queues and objects beside Redis, etcd, NATS and nginx, with equal durability on the same disk
 #   kubernetes  claims and pods on the test cluster beside pods with an emptyDir, and the memory of every container
 #
 # Machines are shared and noisy: quote the ratios, never a single absolute figure. As root on Debian 12 or newer.
@@ -18,8 +19,8 @@ case ${1:-} in
     show_help
     exit 0
     ;;
-provision | shared-io | kubernetes) areas=$1 ;;
-all) areas="provision shared-io kubernetes" ;;
+provision | shared-io | store | kubernetes) areas=$1 ;;
+all) areas="provision shared-io store kubernetes" ;;
 *)
     show_help >&2
     exit 2
