@@ -175,6 +175,21 @@ int64_t catalog_lookup(struct catalog *catalog, enum container_kind kind, const 
     return id;
 }
 
+void catalog_set_quota(struct catalog *catalog, struct workspace *w, const struct quota *quota) {
+    (void)pthread_rwlock_wrlock(&catalog->lock);
+    w->quota = *quota;
+    (void)pthread_rwlock_unlock(&catalog->lock);
+    catalog_touch_workspace(catalog, w);
+}
+
+int64_t catalog_quota(struct catalog *catalog, const char *workspace) {
+    (void)pthread_rwlock_rdlock(&catalog->lock);
+    const struct workspace *w = strmap_get(&catalog->workspaces, workspace);
+    int64_t bytes = w ? w->quota.bytes : 0;
+    (void)pthread_rwlock_unlock(&catalog->lock);
+    return bytes;
+}
+
 int catalog_workspace(struct catalog *catalog, struct db *db, const char *name, struct workspace **ret,
                       struct err *err) {
     *ret = strmap_get(&catalog->workspaces, name);

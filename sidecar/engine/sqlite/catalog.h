@@ -69,6 +69,10 @@ int catalog_room(const struct container *c, int64_t bytes, struct err *err) must
 // Writes what changed since the last call.
 int catalog_save(struct catalog *catalog, struct db *db, struct err *err) must_check;
 
+void catalog_set_quota(struct catalog *catalog, struct workspace *w, const struct quota *quota);
+
+// Any thread: the quota of bytes; 0: none.
+int64_t catalog_quota(struct catalog *catalog, const char *workspace);
 // Any thread: the id, or 0 when absent.
 int64_t catalog_lookup(struct catalog *catalog, enum container_kind kind, const char *workspace, const char *name);
 const char *container_kind_name(enum container_kind kind);

@@ -48,8 +48,7 @@ static int quota_apply(void *self, struct engine_call *call) {
     int r = catalog_workspace(&s->catalog, &s->writer.db, call->workspace, &w, &call->err);
     if (r < 0)
         return r;
-    w->quota = *(const struct quota *)call->arg;
-    catalog_touch_workspace(&s->catalog, w);
+    catalog_set_quota(&s->catalog, w, call->arg);
     return 0;
 }
 
@@ -99,6 +98,8 @@ static struct store *store_free(struct store *s) {
     db_close(&s->writer.db); // the last one: writes everything back and removes the log
     histories_done(&s->histories);
     catalog_done(&s->catalog);
+    object_room_done(&s->uploads);
+    (void)pthread_mutex_destroy(&s->new_folders.lock);
     object_files_close(s);
     free(s->folder);
     free(s->db_path);
@@ -164,6 +165,8 @@ int sqlite_engine_open(const struct sqlite_engine_options *options, struct engin
     s->db_path = mem_printf("%s/store.db", options->folder);
     (void)pthread_rwlock_init(&s->catalog.lock, NULL);
     (void)pthread_mutex_init(&s->histories.lock, NULL);
+    (void)pthread_mutex_init(&s->uploads.lock, NULL);
+    (void)pthread_mutex_init(&s->new_folders.lock, NULL);
     atomic_init(&s->histories.next_ns, TIME_NEVER);
     writer_init(&s->writer);
     int r = s->folder && s->db_path ? start(s, options, err) : err_set(err, -ENOMEM, "no memory for the store");

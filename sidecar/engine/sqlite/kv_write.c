@@ -121,6 +121,26 @@ static int write_one(struct store *s, struct container *c, struct kv_change *cha
     return r < 0 ? r : change_one(s, c, change, &old, err);
 }
 
+// Is the change the last one of its key in this call?
+static bool is_last(const struct kv_write *w, size_t index) {
+    const struct blob *key = &w->changes[index].key;
+    for (size_t i = index + 1; i < w->count; i++) {
+        const struct kv_change *later = &w->changes[i];
+        if (later->action != KV_CHECK && later->key.len == key->len &&
+            memcmp(later->key.data, key->data, key->len) == 0)
+            return false;
+    }
+    return true;
+}
+
+// By how much the call makes its namespace grow: a key that is changed twice counts with its last change.
+static int64_t growth_of(const struct kv_write *w, size_t index, const struct old *old) {
+    const struct kv_change *change = &w->changes[index];
+    if (change->action == KV_CHECK || !is_last(w, index))
+        return 0;
+    return (change->action == KV_PUT ? (int64_t)(change->key.len + change->value.len) : 0) - old->bytes;
+}
+
 // All conditions are looked at before the first change, so a refusal needs nothing taken back. Conditions speak of what was
 // there before the call, even when it changes a key twice.
 static int write_many(struct store *s, struct container *c, struct kv_write *w, struct err *err) {
@@ -131,10 +151,7 @@ static int write_many(struct store *s, struct container *c, struct kv_write *w, 
         r = look(s, c->id, &w->changes[i].key, &old, err);
         if (r == 0)
             r = check_condition(&w->changes[i], &old, err);
-        if (w->changes[i].action == KV_PUT)
-            growth += (int64_t)(w->changes[i].key.len + w->changes[i].value.len) - old.bytes;
-        else if (w->changes[i].action == KV_REMOVE)
-            growth -= old.bytes;
+        growth += growth_of(w, i, &old);
     }
     if (r == 0)
         r = catalog_room(c, growth, err);

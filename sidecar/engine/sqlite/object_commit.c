@@ -100,7 +100,9 @@ static void put_done(struct engine_call *call) {
         u->type = NULL;
         call->release = put_release;
     }
-    (void)object_upload_free(u, call->err.code == 0);
+    // Of a failed sync of the log nobody knows the outcome: after a crash the row may be there, and it needs its file. When it
+    // is not, the next opening sweeps the file away.
+    (void)object_upload_free(u, call->err.code == 0 || atomic_load(&u->store->writer.broken));
     call->done(call);
 }
 

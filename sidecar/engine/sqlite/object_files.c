@@ -26,10 +26,10 @@ void object_file_path(int64_t file, char ret[static 64]) {
     (void)snprintf(ret, 64, "%.40s/%lld", folder, (long long)(file & ((INT64_C(1) << NUMBER_BITS) - 1)));
 }
 
-static int make_folder(struct store *s, const char *path) {
-    if (mkdirat(s->objects_fd, path, 0700) < 0)
-        return errno == EEXIST ? 0 : -errno;
-    return 1;
+// Under the lock, so that whoever makes a file in the new folder finds it unsynced.
+static void make_folder(struct store *s, const char *path) {
+    LOCK_SCOPE(&s->new_folders.lock);
+    s->new_folders.unsynced = mkdirat(s->objects_fd, path, 0700) == 0 || s->new_folders.unsynced;
 }
 
 static int sync_folder(int at, const char *path) {
@@ -42,17 +42,15 @@ int object_file_create(struct store *s, int64_t *ret_file, int *ret_fd, struct e
     char folder[64], path[64];
     folder_path(file, folder);
     object_file_path(file, path);
-    int fd = -1, r = 0;
+    int fd = -1;
     for (int tries = 0; tries < 10 && fd < 0; tries++) { // an emptied folder may be removed under our hands
         fd = openat(s->objects_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd >= 0 || errno != ENOENT)
             break;
-        r = make_folder(s, folder);
-        if (r > 0)
-            r = sync_folder(s->objects_fd, folder);
+        make_folder(s, folder); // a failure is that of the next openat
     }
     if (fd < 0) {
-        r = errno == ENOSPC || errno == EDQUOT ? -ENOSPC : errno == EMFILE ? -EMFILE : -EIO;
+        int r = errno == ENOSPC || errno == EDQUOT ? -ENOSPC : errno == EMFILE ? -EMFILE : -EIO;
         return err_set(err, r, "cannot make %s/objects/%s: %s", s->folder, path, err_name(errno));
     }
     *ret_file = file;
@@ -60,13 +58,21 @@ int object_file_create(struct store *s, int64_t *ret_file, int *ret_fd, struct e
     return 0;
 }
 
+static int sync_new_folders(struct store *s) {
+    char epoch[24];
+    (void)snprintf(epoch, sizeof epoch, "%lld", (long long)s->epoch);
+    LOCK_SCOPE(&s->new_folders.lock);
+    int r = s->new_folders.unsynced ? sync_folder(s->objects_fd, epoch) : 0;
+    s->new_folders.unsynced = s->new_folders.unsynced && r < 0;
+    return r;
+}
+
 int object_file_sync_folder(struct store *s, int64_t file, struct err *err) {
-    char folder[64], epoch[24];
+    char folder[64];
     folder_path(file, folder);
-    (void)snprintf(epoch, sizeof epoch, "%lld", (long long)(file >> NUMBER_BITS));
     int r = sync_folder(s->objects_fd, folder);
-    if (r == 0 && (file & ((1 << SHARD_BITS) - 1)) < 64) // the folder itself is new
-        r = sync_folder(s->objects_fd, epoch);
+    if (r == 0)
+        r = sync_new_folders(s);
     return r < 0 ? err_set(err, r == -ENOSPC ? r : -EIO, "cannot bring the object to the disk: %s", err_name(r)) : 0;
 }
 
@@ -198,9 +204,7 @@ int object_files_open(struct store *s, struct err *err) {
     if (s->objects_fd < 0)
         return err_set(err, -errno, "cannot open %s: %s", path, err_name(errno));
     (void)snprintf(path, sizeof path, "%lld", (long long)s->epoch);
-    int r = make_folder(s, path);
-    if (r >= 0)
-        r = sync_folder(s->objects_fd, ".");
+    int r = mkdirat(s->objects_fd, path, 0700) < 0 && errno != EEXIST ? -errno : sync_folder(s->objects_fd, ".");
     return r < 0 ? err_set(err, r, "cannot make %s/objects/%s: %s", s->folder, path, err_name(r)) : 0;
 }
 

@@ -10,7 +10,9 @@
 #define FLUSH_EVERY (8 * 1024 * 1024) // bytes after which the kernel is asked to begin writing
 
 static int to_file(struct object_upload *u, struct err *err) {
-    int r = object_file_create(u->store, &u->file, &u->fd, err);
+    int r = object_room_take(u, u->wanted > 0 ? u->wanted : u->size, err);
+    if (r == 0)
+        r = object_file_create(u->store, &u->file, &u->fd, err);
     if (r == 0 && u->wanted > 0 && fallocate(u->fd, FALLOC_FL_KEEP_SIZE, 0, u->wanted) < 0 && errno == ENOSPC)
         r = err_set(err, -ENOSPC, "the disk of the store has no room for an object of %lld bytes",
                     (long long)u->wanted);
@@ -92,6 +94,8 @@ int object_upload_write(void *self, struct object_upload *u, const void *data, s
         free(u->data);
         u->data = NULL;
     }
+    if (r == 0 && u->fd >= 0 && u->wanted < 0)
+        r = object_room_take(u, (int64_t)len, err);
     if (r == 0 && u->fd >= 0)
         r = append_file(u, data, len, err);
     else if (r == 0 && len > 0)
@@ -113,13 +117,14 @@ int object_upload_sync(struct object_upload *u, struct err *err) {
     return object_file_sync_folder(u->store, u->file, err);
 }
 
-struct object_upload *object_upload_free(struct object_upload *u, bool stored) {
+struct object_upload *object_upload_free(struct object_upload *u, bool keep) {
     if (!u)
         return NULL;
     if (u->fd >= 0)
         (void)close(u->fd);
-    if (u->file > 0 && !stored)
+    if (u->file > 0 && !keep)
         object_file_remove(u->store, u->file);
+    object_room_give_back(u);
     free(u->workspace);
     free(u->bucket);
     free(u->type);

@@ -55,6 +55,16 @@ struct checkpointer { // checkpoint.c
     struct db db;
 };
 
+struct uploads { // object_room.c
+    pthread_mutex_t lock;
+    struct strmap held; // workspace -> int64_t: bytes of its uploads under way
+};
+
+struct new_folders { // object_files.c
+    pthread_mutex_t lock;
+    bool unsynced; // one was made since their parent was synced
+};
+
 struct store {
     char *folder, *db_path;
     const struct clock *clock;
@@ -68,6 +78,8 @@ struct store {
     struct work garbage_work;
     atomic_bool garbage_busy;
     int objects_fd;
+    struct new_folders new_folders;
+    struct uploads uploads;
     int64_t epoch; // counts openings: part of the names of files
     int64_t clean; // files of epochs before this one are all known
     atomic_bool closing;
@@ -128,6 +140,7 @@ extern const struct object_ops sqlite_object;
 // ---- objects ----
 int object_files_open(struct store *s, struct err *err) must_check;
 void object_files_close(struct store *s);
+void object_room_done(struct uploads *uploads);
 // The path of a file below the folder of objects.
 void object_file_path(int64_t file, char ret[static 64]);
 void object_garbage(struct store *s); // after a commit: has the garbage removed on a worker
