@@ -64,7 +64,7 @@ cmp "$WORK/b/restart" "$EXPORT/volume/restart" || fail "the other mount differs 
 
 echo "a frozen server: a killed process ends, the unmount works"
 kill -STOP "$NFS_PID"
-until ! grep -hs '^State:' "/proc/$NFS_PID/task"/*/status | grep -qv 'T (stopped)'; do sleep 0.05; done
+until ! grep -hs '^State:' "/proc/$NFS_PID/task"/*/status | grep -v 'T (stopped)' >/dev/null; do sleep 0.05; done
 cat "$WORK/a/new" 2>/dev/null &
 reader=$!
 sleep 0.3
@@ -113,6 +113,6 @@ message=$(cachefs_mount none --sub-dir missing) && fail "mounted a missing direc
 [[ $message == "error 2 "*missing* ]] || fail "$message"
 message=$(cachefs_mount up --sub-dir ../x) && fail "mounted above the share"
 [[ $message == "error 22 "* ]] || fail "$message"
-"$BIN/stowage-cachefs" --help | grep -q -- '--mount-point PATH' || fail "no help"
+grep -q -- '--mount-point PATH' <<<"$("$BIN/stowage-cachefs" --help)" || fail "no help"
 if "$BIN/stowage-cachefs" --bogus 2>/dev/null; then fail "took an unknown flag"; fi
 rm -f "$WORK"/none.pid "$WORK"/up.pid

@@ -43,7 +43,7 @@ start_node() {
 
 first_child() { tr -d ' ' <"/proc/$1/task/$1/children"; }
 service_init() { first_child "$SERVICE_PID"; }
-metric_is() { curl -fsS "http://$HTTP/metrics" | grep -qx "$1"; }
+metric_is() { grep -qx "$1" <<<"$(curl -fsS "http://$HTTP/metrics")"; }
 no_daemon() { [ -z "$(first_child "$(service_init)")" ]; }
 
 end_container() { # PID SIGNAL: of its first process, which takes all the others with it
