@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Shows Stowage's main job on this machine: an NFS server on loopback, the controller, and two nodes that mount one volume.
+# Shows Stowage on this machine. The main job: an NFS server on loopback, the controller, and two nodes that mount one volume.
+# Then stowage-sidecar with one of each thing it keeps.
 # Installs and builds what is missing (root, Debian 12 or newer), asks nothing, changes nothing outside a temporary
 # directory, and cleans up after itself, also after a failure or Ctrl-C.
 #
@@ -50,6 +51,7 @@ clean_up() {
         stowage_stop node "$work/two"
         stowage_end_mounts "$work"
         stowage_stop controller "$work/one"
+        [ -z "${store_pid:-}" ] || store_stop || true
         STOP_RPCBIND=1 nfs_server_stop "$work/nfs"
         rm -rf --one-file-system "$work"
     fi
@@ -113,7 +115,7 @@ nothing_left() {
 
 trap clean_up EXIT
 trap 'exit 130' INT TERM
-install_for build nfs-server fuse
+install_for build nfs-server fuse demo
 if [ -z "${STOWAGE_BUILD_DIR:-}" ]; then
     build release
     STOWAGE_BUILD_DIR=$ROOT/build/release
@@ -161,3 +163,6 @@ say "             memory: stowage-controller $(rss_mib "$(stowage_pid controller
 step "the mounts are taken away" unmount_all
 step "volumes and snapshot are deleted" delete_all
 step "nothing is left" nothing_left
+# shellcheck source=scripts/demo-store.sh
+. "$ROOT/scripts/demo-store.sh"
+demo_store

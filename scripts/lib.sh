@@ -42,6 +42,7 @@ packages_for() {
     sanitizers) say "libasan8 libubsan1 libtsan2" ;;
     nfs-server) say "nfs-ganesha nfs-ganesha-vfs rpcbind netbase iproute2" ;;
     fuse) say "fuse3" ;;
+    demo) say "curl" ;;
     integration) say "fuse3 procps sqlite3 attr curl python3 python3-yaml git make gcc util-linux" ;;
     uml) say "user-mode-linux kmod netbase nfs-common nfs-kernel-server rpcbind iproute2" ;;
     lint) say "clang-format clang-tidy shellcheck" ;;
