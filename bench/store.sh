@@ -278,7 +278,7 @@ row_memory() {
     stop stowage
     rm -rf "$work/stowage"
     start_stowage
-    sleep 1 # the start is over
+    sleep 5 # the start is over, and what it needed given back
     say "store.idle_rss_mib $(rss_mib "${PID[stowage]}") MiB"
     for operation in put get; do
         echo 5 >"/proc/${PID[stowage]}/clear_refs" # the greatest from here on
