@@ -238,6 +238,7 @@ int main(int argc, char **argv) {
     } else if (serve) {
         log_info("started", LOG_S("version", STOWAGE_VERSION), LOG_S("listen", p.config.listen.items[0]),
                  LOG_I("port", http_server_port(p.http)));
+        (void)malloc_trim(0); // the check of the database at the start has needed far more than what follows
         run_until_signal(&p);
     }
     stop(&p);

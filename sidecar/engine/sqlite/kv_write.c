@@ -91,9 +91,9 @@ static int change_one(struct store *s, struct container *c, struct kv_change *ch
     int64_t bytes = put ? (int64_t)(change->key.len + change->value.len) : 0;
     int64_t expires = put && change->ttl_ms > 0 ? s->writer.now_ms + change->ttl_ms : 0;
     int r;
-    if (put)
-        r = db_run(db, err, SQL_KV_PUT, "ibiib", c->id, change->key.data, change->key.len, version, expires,
-                   change->value.data, change->value.len);
+    if (put) // in its place: a replacement would take the row out of the tree and find room for it again
+        r = db_run(db, err, old->row ? SQL_KV_SET : SQL_KV_ADD, "ibiib", c->id, change->key.data, change->key.len,
+                   version, expires, change->value.data, change->value.len);
     else
         r = db_run(db, err, SQL_KV_REMOVE, "ib", c->id, change->key.data, change->key.len);
     if (r == 0)

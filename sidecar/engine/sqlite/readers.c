@@ -6,7 +6,7 @@
 #include "lib/base/mem.h"
 #include "sidecar/engine/sqlite/store.h"
 
-#define READER_CACHE_KIB 1024
+#define READER_CACHE_KIB 4096 // of one that is busy: the inner pages of 100,000 keys
 
 int readers_open(struct store *s, struct err *err) {
     for (unsigned i = 0; i < s->reader_count; i++)
@@ -19,6 +19,15 @@ void readers_close(struct store *s) {
     for (unsigned i = 0; i < s->reader_count; i++)
         if (s->readers[i].db.handle)
             db_close(&s->readers[i].db);
+}
+
+void readers_rest(struct store *s) {
+    for (unsigned i = 0; i < s->reader_count; i++)
+        if (pthread_mutex_trylock(&s->readers[i].lock) == 0) {
+            if (s->readers[i].db.handle)
+                (void)sqlite3_db_release_memory(s->readers[i].db.handle);
+            reader_put(&s->readers[i]);
+        }
 }
 
 struct reader *reader_get(struct store *s) {

@@ -34,7 +34,8 @@
     /* keys and values */                                                                                              \
     X(KV_GET, "SELECT version,expires,value FROM kv WHERE ns=?1 AND key=?2")                                           \
     X(KV_HEAD, "SELECT version,expires,length(value) FROM kv WHERE ns=?1 AND key=?2")                                  \
-    X(KV_PUT, "INSERT OR REPLACE INTO kv(ns,key,version,expires,value) VALUES(?1,?2,?3,?4,?5)")                        \
+    X(KV_ADD, "INSERT INTO kv(ns,key,version,expires,value) VALUES(?1,?2,?3,?4,?5)")                                   \
+    X(KV_SET, "UPDATE kv SET version=?3,expires=?4,value=?5 WHERE ns=?1 AND key=?2")                                   \
     X(KV_REMOVE, "DELETE FROM kv WHERE ns=?1 AND key=?2")                                                              \
     X(KV_LIST, "SELECT key,version,expires,length(key)+length(value) FROM kv WHERE ns=?1 AND key>=?2 AND key>?3 AND "  \
                "(expires=0 OR expires>?4) ORDER BY key LIMIT ?5")                                                      \

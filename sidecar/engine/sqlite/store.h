@@ -111,6 +111,7 @@ int writer_run(struct store *s, int (*apply)(void *self, struct engine_call *cal
 // ---- readers.c ----
 int readers_open(struct store *s, struct err *err) must_check;
 void readers_close(struct store *s);
+void readers_rest(struct store *s); // gives their caches back
 struct reader *reader_get(struct store *s);
 void reader_put(struct reader *reader);
 static inline void reader_putp(struct reader **reader) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The writer thread: takes what was submitted, carries it out in one transaction, commits, and tells everybody.
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -20,8 +21,10 @@ struct batch {
 };
 
 void writer_wake(struct store *s) {
-    LOCK_SCOPE(&s->writer.lock);
-    (void)pthread_cond_signal(&s->writer.wake);
+    struct writer *w = &s->writer;
+    (void)pthread_mutex_lock(&w->lock); // not between the writer's look for work and its sleep
+    (void)pthread_mutex_unlock(&w->lock);
+    (void)pthread_cond_signal(&w->wake); // without the lock, which the writer would wake up only to wait for
 }
 
 void writer_submit(struct store *s, struct engine_call *call, int (*apply)(void *self, struct engine_call *call)) {
@@ -296,6 +299,8 @@ static void once(struct store *s, struct engine_call **backlog, struct batch *b,
         checkpoint_after_commit(s);
     } else if (!rest(s, *busy)) {
         (void)sqlite3_db_release_memory(w->db.handle);
+        readers_rest(s);
+        (void)malloc_trim(0); // what was freed lies between what is not, and would stay with the process
         *busy = false;
     }
     if (broken)
