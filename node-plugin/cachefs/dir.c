@@ -148,15 +148,16 @@ static const char *name_at(const struct dir_page *page, size_t i) {
     return page->entries ? page->entries[i].name : page->names + page->shorts[i].name;
 }
 
-// The server's cookies ended with a change of the directory (-EBADE). The listing starts over there, not here: positions
-// that were given out stay what they are, and names that are listed already are left out of what comes.
-static int restart(struct dir *dir) {
+// A change of the directory came between: the server's cookies ended with it (-EBADE), or nfs-ganesha took an entry that was
+// just removed for the directory (-ENOENT; a removed directory is -ESTALE). The listing starts over there, not here:
+// positions that were given out stay what they are, and names that are listed already are left out of what comes.
+static int restart(struct dir *dir, int reason) {
     size_t bytes = 0;
     for (size_t p = 0; p < dir->page_count; p++)
         for (size_t i = 0; i < dir->pages[p].count; i++)
             bytes += strlen(name_at(&dir->pages[p], i)) + 1;
     if (dir->restarts++ == RESTARTS_MAX)
-        return -EBADE;
+        return reason;
     dir->cookie = 0;
     memset(dir->verifier, 0, sizeof dir->verifier);
     if (dir->total == 0)
@@ -182,8 +183,8 @@ static void leave_out_listed(const struct dir *dir, struct nfs_call *call) {
 static void take_page(struct dir *dir, struct nfs_call *call) {
     if (dir->discard) { // asked for before a rewind
         dir->discard = false;
-    } else if (call->result == -EBADE && dir->cookie) {
-        dir->error = restart(dir);
+    } else if ((call->result == -EBADE && dir->cookie) || call->result == -ENOENT) {
+        dir->error = restart(dir, call->result);
     } else if (call->result < 0) {
         dir->error = call->result;
     } else {

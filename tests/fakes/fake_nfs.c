@@ -84,6 +84,11 @@ void fake_nfs_set_page(struct fake_nfs_store *store, size_t entries) {
     store->page = entries ? entries : 64;
 }
 
+void fake_nfs_set_confused(struct fake_nfs_store *store, unsigned count) {
+    LOCK_SCOPE(&store->lock);
+    store->confused = count;
+}
+
 void fake_nfs_set_strict_cookies(struct fake_nfs_store *store, bool strict) {
     LOCK_SCOPE(&store->lock);
     store->strict_cookies = strict;

@@ -30,6 +30,8 @@ void fake_nfs_set_denied(struct fake_nfs_store *store, bool denied);        // e
 void fake_nfs_set_page(struct fake_nfs_store *store, size_t entries);       // of one READDIR; 0: 64
 // As servers do whose cookies end with a change of the directory: a READDIR that goes on after one is -EBADE.
 void fake_nfs_set_strict_cookies(struct fake_nfs_store *store, bool strict);
+// As nfs-ganesha does while entries are removed: every other one of the next `count` READDIRs is -ENOENT.
+void fake_nfs_set_confused(struct fake_nfs_store *store, unsigned count);
 // The server starts again: another write verifier; with `lose`, data that was not committed is gone.
 void fake_nfs_restart_server(struct fake_nfs_store *store, bool lose);
 uint64_t fake_nfs_file_count(struct fake_nfs_store *store); // inodes, the root too

@@ -320,6 +320,8 @@ static int op_readdir(struct fake_nfs_store *s, struct nfs_call *call) {
     int r = get_dir(s, &call->fh, &dir);
     if (r < 0)
         return r;
+    if (s->confused > 0 && s->confused-- % 2 == 0)
+        return -ENOENT;
     if (s->strict_cookies && call->cookie && memcmp(call->verifier, &dir->changes, sizeof call->verifier) != 0)
         return -EBADE;
     memcpy(call->verifier, &dir->changes, sizeof call->verifier);

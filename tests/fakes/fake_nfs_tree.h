@@ -43,6 +43,7 @@ struct fake_nfs_store {
     size_t inode_count, live;
     uint64_t used, limit, file_limit;
     bool denied, strict_cookies;
+    unsigned confused; // READDIRs, of which every other one is -ENOENT
     size_t page;
     uint8_t verifier[8];
     int64_t last_ns;

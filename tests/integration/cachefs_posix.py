@@ -4,6 +4,7 @@ import ctypes
 import errno
 import mmap
 import os
+import signal
 import stat
 import sys
 import threading
@@ -343,6 +344,34 @@ def directories_are_listed_whole():
         for entry in entries:
             os.unlink(entry.name)
     assert os.listdir(".") == []
+
+
+@case
+def a_directory_is_listed_while_entries_come_and_go_there():
+    other = os.path.join(B, os.path.basename(os.getcwd()), "busy")
+    os.mkdir("busy")
+    stay = {f"stay-{i}" for i in range(300)}
+    for name in stay:
+        put(f"busy/{name}")
+    churners = []
+    for number in range(4):
+        pid = os.fork()
+        if pid == 0:
+            while True:
+                for i in range(300):
+                    put(f"{other}/come-{number}-{i}")
+                for i in range(300):
+                    os.unlink(f"{other}/come-{number}-{i}")
+        churners.append(pid)
+    try:
+        for _ in range(400):
+            listed = os.listdir("busy")
+            assert len(listed) == len(set(listed)), "a name twice"
+            assert stay <= set(listed), f"not listed: {sorted(stay - set(listed))[:3]}"
+    finally:
+        for pid in churners:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 @case

@@ -161,6 +161,31 @@ static void a_change_while_listing_loses_and_repeats_nothing(void **state) {
     dir_put(dir);
 }
 
+static void a_server_that_denies_the_directory_is_asked_again(void **state) {
+    struct fixture *f = *state;
+    struct dir *dir = NULL;
+    struct nfs_cred cred = {0};
+    struct nfs_dirent entry;
+    char name[32];
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(name, sizeof name, "%d", i);
+        make(f, NFS_CREATE, name);
+    }
+    fake_nfs_set_page(f->store, 7);
+    fake_nfs_set_confused(f->store, 20);
+    assert_int_equal(dir_new(f->fs, &f->root, &cred, &dir), 0);
+    unsigned seen[100] = {0};
+    uint64_t index = 0;
+    for (; want(f, dir, index) == 0 && dir_entry(dir, index, &entry); index++) {
+        seen[atoi(entry.name)]++;
+        dir_given(dir, index);
+    }
+    assert_int_equal(index, 100);
+    for (size_t i = 0; i < ARRAY_SIZE(seen); i++)
+        assert_int_equal(seen[i], 1);
+    dir_put(dir);
+}
+
 static void an_error_is_the_answer(void **state) {
     struct fixture *f = *state;
     struct dir *dir = NULL;
@@ -190,9 +215,10 @@ static void a_sub_directory_is_found_and_nothing_above_it(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(all_entries_come_once_and_stay_at_their_position), TEST(a_rewind_sees_what_is_new),
-        TEST(attributes_of_a_listing_do_not_outlive_a_change),  TEST(an_error_is_the_answer),
-        TEST(a_change_while_listing_loses_and_repeats_nothing), TEST(a_sub_directory_is_found_and_nothing_above_it),
+        TEST(all_entries_come_once_and_stay_at_their_position),  TEST(a_rewind_sees_what_is_new),
+        TEST(attributes_of_a_listing_do_not_outlive_a_change),   TEST(an_error_is_the_answer),
+        TEST(a_server_that_denies_the_directory_is_asked_again), TEST(a_change_while_listing_loses_and_repeats_nothing),
+        TEST(a_sub_directory_is_found_and_nothing_above_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,17 +37,27 @@ static void threads_and_files_are_told_apart(void **state) {
 
 static void without_room_nobody_is_sent(void **state) {
     (void)state;
-    assert_true(rewalk_send(&rewalk, 10, 7, true, 0));
-    assert_false(rewalk_send(&rewalk, 10 + REWALK_SLOTS, 7, true, 0));
-    assert_false(rewalk_send(&rewalk, 10, 8, true, 0));
-    assert_false(rewalk_send(&rewalk, 10, 7, true, 0)); // is remembered all the same
-    assert_true(rewalk_send(&rewalk, 10 + REWALK_SLOTS, 7, true, 0));
+    for (pid_t pid = 1; pid <= (pid_t)REWALK_SLOTS; pid++)
+        assert_true(rewalk_send(&rewalk, pid * (pid_t)REWALK_SLOTS, 7, true, 0)); // whatever their numbers
+    assert_false(rewalk_send(&rewalk, 10, 7, true, 0));
+    assert_false(rewalk_send(&rewalk, (pid_t)REWALK_SLOTS, 7, true, 0)); // is remembered all the same
+    assert_true(rewalk_send(&rewalk, 10, 7, true, 0));                   // in the room that it left
+}
+
+static void another_file_is_another_open(void **state) {
+    (void)state;
+    assert_true(rewalk_send(&rewalk, 10, 7, true, 0)); // replaced meanwhile: it never comes back for this one
+    assert_true(rewalk_send(&rewalk, 10, 8, true, 1));
+    assert_false(rewalk_send(&rewalk, 10, 8, true, 2));
+    assert_true(rewalk_send(&rewalk, 10, 7, true, 3));
+    assert_false(rewalk_send(&rewalk, 10, 8, false, 4)); // content with the new one, and forgotten
+    assert_true(rewalk_send(&rewalk, 10, 7, true, 5));
 }
 
 static void who_never_came_back_is_forgotten(void **state) {
     (void)state;
     assert_true(rewalk_send(&rewalk, 10, 7, true, 0));
-    assert_true(rewalk_send(&rewalk, 10 + REWALK_SLOTS, 7, true, 3600 * NS_PER_S));
+    assert_true(rewalk_send(&rewalk, 10, 7, true, 3600 * NS_PER_S));
 }
 
 static void an_unknown_thread_is_not_sent(void **state) {
@@ -61,6 +71,7 @@ int main(void) {
         cmocka_unit_test_setup(back_and_content, set_up),
         cmocka_unit_test_setup(threads_and_files_are_told_apart, set_up),
         cmocka_unit_test_setup(without_room_nobody_is_sent, set_up),
+        cmocka_unit_test_setup(another_file_is_another_open, set_up),
         cmocka_unit_test_setup(who_never_came_back_is_forgotten, set_up),
         cmocka_unit_test_setup(an_unknown_thread_is_not_sent, set_up),
     };
