@@ -42,6 +42,10 @@ int nfs_unreachable(const struct nfs_options *o, const char *what, uint16_t port
     case -EPROTONOSUPPORT:
         return err_set(err, r, "NFS server '%s' does not speak this version of NFS (%s, port %u)", o->server, what,
                        port);
+    case -EPROTO:
+        return err_set(err, -EHOSTUNREACH,
+                       "what answers on NFS server '%s' at port %u is no %s: check nfsPort and mountPort", o->server,
+                       port, what);
     case -EACCES:
         return err_set(err, r, "NFS server '%s' refuses our credentials (%s): allow sec=sys for '%s'", o->server, what,
                        o->path);
