@@ -24,8 +24,9 @@ static void print_overview(const char *group, FILE *out) {
     }
     if (!group)
         (void)fprintf(out, "  %-32s %s\n  %-32s %s\n  %-32s %s\n", "help [COMMAND]", "show this, or a command's help",
-                      "completion", "print a completion script for bash", "--version", "show the version");
-    (void)fprintf(out, "\n`stowage help COMMAND` shows its flags. Exit codes: 0 done, 1 failed, 2 wrong usage.\n");
+                      "completion [bash]", "print a completion script for bash", "--version", "show the version");
+    (void)fprintf(out, "\n`stowage help COMMAND` shows its flags. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not "
+                       "there (store).\n");
 }
 
 static void print_help(const struct command *command) {
@@ -37,7 +38,7 @@ static void print_help(const struct command *command) {
     if (command->detail)
         (void)printf("\n%s\n", command->detail);
     (void)printf("\nFlags, also read from the environment as STOWAGE_NAME:\n");
-    options_select(command->flags, &set);
+    options_select(command->flags, command->whom, &set);
     fields_print_help(&set.fields);
     if (command->more_help)
         command->more_help();
@@ -86,7 +87,7 @@ static int command_run(const struct command *command, int argc, char **argv) {
     char title[40];
     int code = EXIT_DONE;
     command_title(command, title, sizeof title);
-    options_select(command->flags, &set);
+    options_select(command->flags, command->whom, &set);
     int r = options_parse(&set, &cli.options, argc, argv, &cli.argc, &err);
     if (r == 0)
         r = check_count(&cli, &err);
@@ -96,9 +97,11 @@ static int command_run(const struct command *command, int argc, char **argv) {
         code = complain(title, &err);
     } else {
         r = command->run(&cli, &err);
+        if (fflush(stdout) != 0 && r == 0)
+            r = err_set(&err, -EIO, "standard output: %s", err_name(errno));
         if (r < 0) {
             (void)complain(title, &err);
-            code = EXIT_FAILED;
+            code = r == -ENOENT && command->whom == OPTIONS_STORE ? EXIT_NOTHING : EXIT_FAILED;
         }
     }
     options_done(&set, &cli.options);
@@ -129,6 +132,16 @@ static int help(int argc, char **argv) {
     return EXIT_DONE;
 }
 
+static int completion(int argc, char **argv) {
+    struct err err = ERR_NONE;
+    if (argc > 3 || (argc == 3 && !str_eq(argv[2], "bash"))) {
+        (void)err_set(&err, -EINVAL, "completion is there for bash: stowage completion bash");
+        return complain("", &err);
+    }
+    command_print_completion();
+    return EXIT_DONE;
+}
+
 int command_main(int argc, char **argv) {
     int words = 0;
     if (argc < 2) {
@@ -139,10 +152,8 @@ int command_main(int argc, char **argv) {
         (void)printf("stowage %s\n", STOWAGE_VERSION);
         return EXIT_DONE;
     }
-    if (str_eq(argv[1], "completion")) {
-        command_print_completion();
-        return EXIT_DONE;
-    }
+    if (str_eq(argv[1], "completion"))
+        return completion(argc, argv);
     if (str_eq(argv[1], "help") || str_eq(argv[1], "--help") || str_eq(argv[1], "-h"))
         return help(argc - 1, argv + 1);
     const struct command *command = command_find(argc, argv, &words);
@@ -150,19 +161,23 @@ int command_main(int argc, char **argv) {
 }
 
 void command_print_completion(void) {
-    (void)printf("# bash completion: . <(stowage completion)\n_stowage() {\n    local word=${COMP_WORDS[COMP_CWORD]}\n"
-                 "    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n");
+    (void)printf(
+        "# bash completion: . <(stowage completion bash)\n_stowage() {\n    local word=${COMP_WORDS[COMP_CWORD]}\n"
+        "    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n");
     for (const struct command *const *c = commands; *c; c++) {
         struct option_set set;
-        options_select((*c)->flags, &set);
+        options_select((*c)->flags, (*c)->whom, &set);
         (void)printf("    '%s%s%s'*) [ \"$COMP_CWORD\" -le %d ] || { mapfile -t COMPREPLY < <(compgen -f -W '",
                      (*c)->group ? (*c)->group : (*c)->name, " ", (*c)->group ? (*c)->name : "", (*c)->group ? 2 : 1);
         for (size_t i = 0; i < set.fields.count; i++)
             (void)printf("--%s ", set.fields.rows[i].name);
         (void)printf("' -- \"$word\"); return; } ;;\n");
     }
-    (void)printf(
-        "    esac\n    case $COMP_CWORD.${COMP_WORDS[1]} in\n    1.*) set -- volume snapshot csi help completion ;;\n");
+    (void)printf("    esac\n    case $COMP_CWORD.${COMP_WORDS[1]} in\n    1.*) set --");
+    for (const struct command *const *c = commands; *c; c++)
+        if (c == commands || !(*c)->group || !str_eq((*c)->group, c[-1]->group))
+            (void)printf(" %s", (*c)->group ? (*c)->group : (*c)->name);
+    (void)printf(" help completion ;;\n");
     for (const struct command *const *c = commands; *c; c++) {
         if (!(*c)->group || (c != commands && str_eq((*c)->group, c[-1]->group)))
             continue;

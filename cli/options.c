@@ -12,6 +12,13 @@
 static const char *const ACCESS_NAMES[] = {"ReadWriteMany", "ReadWriteOnce", "ReadOnlyMany", "ReadWriteOncePod", NULL};
 static const char *const AT_NAMES[] = {"controller", "node", NULL};
 
+static int check_number(const char *value, struct err *err) {
+    int64_t number;
+    if (str_to_i64(value, 0, INT64_MAX, &number) < 0)
+        return err_set(err, -EINVAL, "'%.40s' is no whole number of at least 0", value);
+    return 0;
+}
+
 #define AT(member) offsetof(struct options, member)
 
 static const struct field ROWS[] = {
@@ -105,6 +112,136 @@ static const struct field ROWS[] = {
      .value = "SOCKET",
      .fallback = "unix:///run/stowage/node.sock",
      .help = "socket of stowage-node"},
+    // of the store
+    {.name = "url",
+     .type = FIELD_TEXT,
+     .offset = AT(url),
+     .value = "URL",
+     .help = "the store; without it LEPTON_WORKSPACE_URL, else http://127.0.0.1:3500/api/v1; unix:SOCKET"},
+    {.name = "token",
+     .type = FIELD_TEXT,
+     .offset = AT(token),
+     .value = "TOKEN",
+     .help = "token of the workspace; without it LEPTON_WORKSPACE_TOKEN, else --token-file"},
+    {.name = "token-file",
+     .type = FIELD_TEXT,
+     .offset = AT(token_file),
+     .value = "FILE",
+     .help = "whose first word is the token; without it /var/lib/stowage/store/token, if it can be read"},
+    {.name = "admin-token",
+     .type = FIELD_TEXT,
+     .offset = AT(admin_token),
+     .value = "TOKEN",
+     .help = "token of the whole store; without it --admin-token-file"},
+    {.name = "admin-token-file",
+     .type = FIELD_TEXT,
+     .offset = AT(admin_token_file),
+     .value = "FILE",
+     .fallback = "/var/lib/stowage/store/admin-token",
+     .help = "whose first word is that token"},
+    {.name = "ca-cert",
+     .type = FIELD_TEXT,
+     .offset = AT(ca_cert),
+     .value = "FILE",
+     .help = "PEM file of who signed the certificate of an https store"},
+    {.name = "file",
+     .type = FIELD_TEXT,
+     .offset = AT(file),
+     .value = "FILE",
+     .help = "read from this file; without it standard input"},
+    {.name = "content-type",
+     .type = FIELD_TEXT,
+     .offset = AT(content_type),
+     .value = "TYPE",
+     .help = "kept with the object"},
+    {.name = "ttl",
+     .type = FIELD_TEXT,
+     .offset = AT(ttl),
+     .value = "SECONDS",
+     .check = check_number,
+     .help = "the key goes away after so long"},
+    {.name = "if-version",
+     .type = FIELD_TEXT,
+     .offset = AT(if_version),
+     .value = "N",
+     .check = check_number,
+     .help = "only if this is the key's version still"},
+    {.name = "if-new", .type = FIELD_BOOL, .offset = AT(if_new), .help = "only if it is not there yet"},
+    {.name = "since",
+     .type = FIELD_TEXT,
+     .offset = AT(since),
+     .value = "VERSION",
+     .check = check_number,
+     .help = "changes after this version; without it, from now on"},
+    {.name = "delay",
+     .type = FIELD_TEXT,
+     .offset = AT(delay),
+     .value = "SECONDS",
+     .check = check_number,
+     .help = "before it can be received"},
+    {.name = "visibility",
+     .type = FIELD_TEXT,
+     .offset = AT(visibility),
+     .value = "SECONDS",
+     .check = check_number,
+     .help = "of a lease, from now"},
+    {.name = "dedup",
+     .type = FIELD_TEXT,
+     .offset = AT(dedup),
+     .value = "SECONDS",
+     .check = check_number,
+     .help = "for which an equal message is dropped; 0: never"},
+    {.name = "retention",
+     .type = FIELD_TEXT,
+     .offset = AT(retention),
+     .value = "SECONDS",
+     .check = check_number,
+     .help = "then a message goes away; 0: never"},
+    {.name = "max-receives",
+     .type = FIELD_TEXT,
+     .offset = AT(max_receives),
+     .value = "N",
+     .check = check_number,
+     .help = "so many leases without ack move a message to --dead-letter; 0: no limit"},
+    {.name = "dead-letter",
+     .type = FIELD_TEXT,
+     .offset = AT(dead_letter),
+     .value = "QUEUE",
+     .help = "where such messages go; '': nowhere"},
+    {.name = "dedup-id",
+     .type = FIELD_TEXT,
+     .offset = AT(dedup_id),
+     .value = "TEXT",
+     .help = "what makes the message equal to another, instead of its text"},
+    {.name = "wait",
+     .type = FIELD_U32,
+     .offset = AT(wait),
+     .value = "SECONDS",
+     .fallback = "0",
+     .min = 0,
+     .max = 60,
+     .help = "for a message, if there is none"},
+    {.name = "max",
+     .type = FIELD_I64,
+     .offset = AT(max),
+     .value = "N",
+     .min = 1,
+     .max = INT64_MAX,
+     .help = "no more than so many"},
+    {.name = "long", .type = FIELD_BOOL, .offset = AT(details), .help = "more about each"},
+    {.name = "null", .type = FIELD_BOOL, .offset = AT(null), .help = "end each with a NUL byte instead of a line feed"},
+    {.name = "public",
+     .type = FIELD_BOOL,
+     .offset = AT(public),
+     .help = "in the bucket that everybody may read; without it: private"},
+    {.name = "lines", .type = FIELD_BOOL, .offset = AT(lines), .help = "each line of the input is a message"},
+    {.name = "lease",
+     .type = FIELD_BOOL,
+     .offset = AT(lease),
+     .help = "do not remove it: lease it, and print the receipt and a tab before it"},
+    {.name = "recursive", .type = FIELD_BOOL, .offset = AT(recursive), .help = "with all that is in it"},
+    {.name = "download", .type = FIELD_BOOL, .offset = AT(download), .help = "from the store to this machine"},
+    {.name = "for-put", .type = FIELD_BOOL, .offset = AT(for_put), .help = "a link to PUT to, instead of one to GET"},
     {.name = "timeout",
      .type = FIELD_U32,
      .offset = AT(timeout),
@@ -112,11 +249,15 @@ static const struct field ROWS[] = {
      .fallback = "600",
      .min = 1,
      .max = 7 * 24 * 3600,
-     .help = "the longest to wait, all retries together"},
+     .help = "the longest to wait, all retries together; of a transfer: without a byte"},
     {.name = "json", .type = FIELD_BOOL, .offset = AT(json), .help = "print the reply as JSON"},
 };
 
-static const char *const COMMON[] = {"controller", "node", "timeout", "json", NULL};
+static const char *const COMMON[][7] = {
+    [OPTIONS_DRIVER] = {"controller", "node", "timeout", "json", NULL},
+    [OPTIONS_STORE] = {"url", "token", "token-file", "ca-cert", "timeout", "json", NULL},
+    [OPTIONS_STORE_ADMIN] = {"url", "admin-token", "admin-token-file", "ca-cert", "timeout", "json", NULL},
+};
 
 static void add_rows(const char *const *names, struct option_set *set) {
     const struct fields all = {.rows = ROWS, .count = ARRAY_SIZE(ROWS), .exact_case = true};
@@ -128,11 +269,11 @@ static void add_rows(const char *const *names, struct option_set *set) {
     }
 }
 
-void options_select(const char *const *names, struct option_set *ret) {
+void options_select(const char *const *names, enum options_for whom, struct option_set *ret) {
     *ret = (struct option_set){.fields = {.kind = "flag", .exact_case = true}};
     ret->fields.rows = ret->rows;
     add_rows(names, ret);
-    add_rows(COMMON, ret);
+    add_rows(COMMON[whom], ret);
 }
 
 // Does this argument take the next one as its value?

@@ -9,4 +9,13 @@ extern const struct command command_volume_create, command_volume_list, command_
     command_volume_stats, command_volume_expand, command_volume_modify, command_volume_snapshot;
 extern const struct command command_snapshot_create, command_snapshot_list, command_snapshot_get,
     command_snapshot_delete;
+extern const struct command command_kv_namespaces, command_kv_create, command_kv_delete, command_kv_ls, command_kv_get,
+    command_kv_put, command_kv_rm, command_kv_watch;
+extern const struct command command_queue_ls, command_queue_create, command_queue_delete, command_queue_send,
+    command_queue_receive, command_queue_ack, command_queue_nack, command_queue_extend, command_queue_peek,
+    command_queue_length, command_queue_purge, command_queue_redrive;
+extern const struct command command_object_ls, command_object_put, command_object_get, command_object_rm,
+    command_object_url;
+extern const struct command command_fs_ls, command_fs_put, command_fs_get, command_fs_rm, command_fs_mkdir,
+    command_fs_du, command_fs_sync;
 extern const struct command command_csi;

@@ -21,7 +21,7 @@ static int parse(struct parsed *p, const char *const *words) {
     *p = (struct parsed){.err = ERR_NONE};
     for (; words[argc]; argc++)
         p->argv[argc] = (char *)(uintptr_t)words[argc];
-    options_select(FLAGS, &p->set);
+    options_select(FLAGS, OPTIONS_DRIVER, &p->set);
     return options_parse(&p->set, &p->options, argc, p->argv, &p->count, &p->err);
 }
 
