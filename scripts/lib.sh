@@ -43,7 +43,7 @@ packages_for() {
     nfs-server) say "nfs-ganesha nfs-ganesha-vfs rpcbind netbase iproute2" ;;
     fuse) say "fuse3" ;;
     demo) say "curl" ;;
-    integration) say "fuse3 procps sqlite3 attr curl python3 python3-yaml git make gcc util-linux" ;;
+    integration) say "fuse3 procps sqlite3 attr curl dbench python3 python3-yaml git make gcc util-linux" ;;
     uml) say "user-mode-linux kmod netbase nfs-common nfs-kernel-server rpcbind iproute2" ;;
     lint) say "clang-format clang-tidy shellcheck" ;;
     images) say "buildah mmdebstrap ca-certificates" ;;
