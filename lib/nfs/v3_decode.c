@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
-#include <limits.h>
 
-#include "lib/base/mem.h"
 #include "lib/nfs/directory.h"
 #include "lib/nfs/protocol.h"
 #include "lib/nfs/status.h"
 #include "lib/nfs/v3.h"
+#include "lib/nfs/values.h"
 
 static struct timespec get_time(struct xdr_in *in) {
     uint32_t sec = xdr_get_u32(in), nsec = xdr_get_u32(in);
@@ -91,41 +90,19 @@ static int get_made(struct xdr_in *in, struct req *req) {
     return PROTOCOL_NEXT;
 }
 
-static int get_text(struct xdr_in *in, struct nfs_call *call) {
-    uint32_t len = 0;
+static int get_link_target(struct xdr_in *in, struct nfs_call *call) {
     get_call_attr(in, call);
-    const uint8_t *text = xdr_get_opaque(in, PATH_MAX, &len);
-    if (!text || memchr(text, 0, len))
-        return -EPROTO;
-    call->text = mem_strndup((const char *)text, len);
-    return call->text ? 0 : -ENOMEM;
+    return nfs_get_text(in, call);
 }
 
 static void get_access(struct xdr_in *in, struct nfs_call *call) {
     get_call_attr(in, call);
-    uint32_t bits = xdr_get_u32(in), granted = bits & ACCESS3_READ ? R_OK : 0;
-    if ((bits & (ACCESS3_MODIFY | ACCESS3_EXTEND)) == (ACCESS3_MODIFY | ACCESS3_EXTEND))
-        granted |= W_OK;
-    if (bits & (ACCESS3_LOOKUP | ACCESS3_EXECUTE))
-        granted |= X_OK;
-    call->access &= granted;
-}
-
-static void get_verifier(struct xdr_in *in, struct nfs_call *call) {
-    const uint8_t *verifier = xdr_get_fixed(in, sizeof call->verifier);
-    if (verifier)
-        memcpy(call->verifier, verifier, sizeof call->verifier);
+    call->access &= nfs_get_access(in);
 }
 
 static int get_written(struct xdr_in *in, struct nfs_call *call) {
     get_wcc(in, call);
-    uint32_t count = xdr_get_u32(in);
-    call->committed = xdr_get_u32(in) == FILE_SYNC;
-    get_verifier(in, call);
-    if (count > call->count)
-        return -EPROTO;
-    call->count = count;
-    return 0;
+    return nfs_get_written(in, call);
 }
 
 static void get_entry(struct xdr_in *in, struct nfs_dirent *entry, const uint8_t **ret_name, uint32_t *ret_len) {
@@ -145,7 +122,7 @@ static void get_entry_plus(struct xdr_in *in, struct nfs_dirent *entry, const ui
 static int get_directory(struct req *req, struct xdr_in *in) {
     struct nfs_call *call = req->call;
     get_call_attr(in, call);
-    get_verifier(in, call);
+    nfs_get_verifier(in, call);
     return nfs_directory_decode(call, in, req->step == NFS_V3_PLAIN ? get_entry : get_entry_plus);
 }
 
@@ -172,12 +149,12 @@ static int get_results(struct req *req, struct xdr_in *in) {
         get_access(in, call);
         return 0;
     case NFS_READLINK:
-        return get_text(in, call);
+        return get_link_target(in, call);
     case NFS_WRITE:
         return get_written(in, call);
     case NFS_COMMIT:
         get_wcc(in, call);
-        get_verifier(in, call);
+        nfs_get_verifier(in, call);
         return 0;
     case NFS_CREATE:
     case NFS_MKDIR:

@@ -3,6 +3,7 @@
 
 #include "lib/nfs/protocol.h"
 #include "lib/nfs/v3.h"
+#include "lib/nfs/values.h"
 
 static void put_fh(struct xdr_out *out, const struct nfs_fh *fh) {
     xdr_put_opaque(out, fh->data, fh->len);
@@ -38,6 +39,16 @@ static void put_sattr(struct xdr_out *out, const struct nfs_setattr *set, unsign
     put_time(out, mask & NFS_SET_MTIME_NOW, mask & NFS_SET_MTIME, &set->mtime);
 }
 
+static int put_file(struct xdr_out *out, const struct nfs_call *call) { // GETATTR, READLINK and FSSTAT
+    put_fh(out, &call->fh);
+    return 0;
+}
+
+static int put_name(struct xdr_out *out, const struct nfs_call *call) { // LOOKUP, REMOVE and RMDIR
+    put_where(out, call);
+    return 0;
+}
+
 static int put_setattr(struct xdr_out *out, const struct nfs_call *call) {
     put_fh(out, &call->fh);
     put_sattr(out, &call->set, call->set.mask);
@@ -46,13 +57,8 @@ static int put_setattr(struct xdr_out *out, const struct nfs_call *call) {
 }
 
 static int put_access(struct xdr_out *out, const struct nfs_call *call) {
-    uint32_t bits = call->access & R_OK ? ACCESS3_READ : 0;
-    if (call->access & W_OK)
-        bits |= ACCESS3_MODIFY | ACCESS3_EXTEND;
-    if (call->access & X_OK)
-        bits |= ACCESS3_LOOKUP | ACCESS3_EXECUTE;
     put_fh(out, &call->fh);
-    xdr_put_u32(out, bits);
+    nfs_put_access(out, call->access);
     return 0;
 }
 
@@ -137,56 +143,29 @@ static int put_rename(struct xdr_out *out, const struct nfs_call *call) {
     return 0;
 }
 
+static int (*const encoders[NFS_OP_COUNT])(struct xdr_out *out, const struct nfs_call *call) = {
+    [NFS_GETATTR] = put_file,  [NFS_SETATTR] = put_setattr, [NFS_LOOKUP] = put_name,     [NFS_ACCESS] = put_access,
+    [NFS_READLINK] = put_file, [NFS_READ] = put_range,      [NFS_WRITE] = put_write,     [NFS_COMMIT] = put_range,
+    [NFS_CREATE] = put_create, [NFS_MKDIR] = put_mkdir,     [NFS_SYMLINK] = put_symlink, [NFS_MKNOD] = put_mknod,
+    [NFS_LINK] = put_where2,   [NFS_REMOVE] = put_name,     [NFS_RMDIR] = put_name,      [NFS_RENAME] = put_rename,
+    [NFS_FSSTAT] = put_file,
+};
+
 int nfs_v3_encode(struct req *req, struct xdr_out *out) {
-    struct nfs_call *call = req->call;
+    const struct nfs_call *call = req->call;
     if (call->fh.len > NFS_V3_FH_MAX || call->fh2.len > NFS_V3_FH_MAX)
         return -EBADF;
-    if (req->step == NFS_V3_FIND) {
-        put_where(out, call);
-        return 0;
-    }
+    if (req->step == NFS_V3_FIND)
+        return put_name(out, call);
     if (req->step == NFS_V3_STAT) {
         put_fh(out, nfs_v3_object(req));
         return 0;
     }
-    switch (call->op) {
-    case NFS_GETATTR:
-    case NFS_READLINK:
-    case NFS_FSSTAT:
-        put_fh(out, &call->fh);
-        return 0;
-    case NFS_LOOKUP:
-    case NFS_REMOVE:
-    case NFS_RMDIR:
-        put_where(out, call);
-        return 0;
-    case NFS_SETATTR:
-        return put_setattr(out, call);
-    case NFS_ACCESS:
-        return put_access(out, call);
-    case NFS_READ:
-    case NFS_COMMIT:
-        return put_range(out, call);
-    case NFS_WRITE:
+    if (call->op == NFS_READDIR)
+        return put_readdir(out, req);
+    if (call->op == NFS_WRITE) {
         req->tail = call->data;
         req->tail_len = call->count;
-        return put_write(out, call);
-    case NFS_CREATE:
-        return put_create(out, call);
-    case NFS_MKDIR:
-        return put_mkdir(out, call);
-    case NFS_SYMLINK:
-        return put_symlink(out, call);
-    case NFS_MKNOD:
-        return put_mknod(out, call);
-    case NFS_LINK:
-        return put_where2(out, call);
-    case NFS_RENAME:
-        return put_rename(out, call);
-    case NFS_READDIR:
-        return put_readdir(out, req);
-    case NFS_OP_COUNT:
-        break;
     }
-    return -EINVAL;
+    return encoders[call->op] ? encoders[call->op](out, call) : -EINVAL;
 }

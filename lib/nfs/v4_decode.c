@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
-#include <limits.h>
 
-#include "lib/base/mem.h"
 #include "lib/nfs/directory.h"
 #include "lib/nfs/protocol.h"
 #include "lib/nfs/status.h"
 #include "lib/nfs/v4.h"
+#include "lib/nfs/values.h"
 
 static void get_attr(struct xdr_in *in, struct nfs_call *call) {
     struct v4_attrs attrs;
@@ -25,40 +24,8 @@ static void get_object(struct xdr_in *in, struct nfs_call *call) {
 static void get_access(struct xdr_in *in, struct nfs_call *call) {
     v4_expect(in, OP_ACCESS);
     (void)xdr_get_u32(in); // supported
-    uint32_t bits = xdr_get_u32(in), granted = bits & ACCESS4_READ ? R_OK : 0;
-    if ((bits & (ACCESS4_MODIFY | ACCESS4_EXTEND)) == (ACCESS4_MODIFY | ACCESS4_EXTEND))
-        granted |= W_OK;
-    if (bits & (ACCESS4_LOOKUP | ACCESS4_EXECUTE))
-        granted |= X_OK;
-    call->access &= granted;
+    call->access &= nfs_get_access(in);
     get_attr(in, call);
-}
-
-static int get_text(struct xdr_in *in, struct nfs_call *call) {
-    uint32_t len = 0;
-    v4_expect(in, OP_READLINK);
-    const uint8_t *text = xdr_get_opaque(in, PATH_MAX, &len);
-    if (!text || memchr(text, 0, len))
-        return -EPROTO;
-    call->text = mem_strndup((const char *)text, len);
-    return call->text ? 0 : -ENOMEM;
-}
-
-static void get_verifier(struct xdr_in *in, struct nfs_call *call) {
-    const uint8_t *verifier = xdr_get_fixed(in, sizeof call->verifier);
-    if (verifier)
-        memcpy(call->verifier, verifier, sizeof call->verifier);
-}
-
-static int get_written(struct xdr_in *in, struct nfs_call *call) {
-    v4_expect(in, OP_WRITE);
-    uint32_t count = xdr_get_u32(in);
-    call->committed = xdr_get_u32(in) == FILE_SYNC4;
-    get_verifier(in, call);
-    if (count > call->count)
-        return -EPROTO;
-    call->count = count;
-    return 0;
 }
 
 static void get_entry(struct xdr_in *in, struct nfs_dirent *entry, const uint8_t **ret_name, uint32_t *ret_len) {
@@ -75,7 +42,7 @@ static void get_entry(struct xdr_in *in, struct nfs_dirent *entry, const uint8_t
 
 static int get_directory(struct xdr_in *in, struct nfs_call *call) {
     v4_expect(in, OP_READDIR);
-    get_verifier(in, call);
+    nfs_get_verifier(in, call);
     return nfs_directory_decode(call, in, get_entry);
 }
 
@@ -120,12 +87,14 @@ static int get_operation(struct xdr_in *in, struct nfs_call *call) {
         get_access(in, call);
         return 0;
     case NFS_READLINK:
-        return get_text(in, call);
+        v4_expect(in, OP_READLINK);
+        return nfs_get_text(in, call);
     case NFS_WRITE:
-        return get_written(in, call);
+        v4_expect(in, OP_WRITE);
+        return nfs_get_written(in, call);
     case NFS_COMMIT:
         v4_expect(in, OP_COMMIT);
-        get_verifier(in, call);
+        nfs_get_verifier(in, call);
         return 0;
     case NFS_MKDIR:
     case NFS_SYMLINK:
