@@ -96,6 +96,13 @@ for name in "${cases[@]}"; do
     *) failed=$((failed + 1)) bad+=("$name") && say "FAILED after $(seconds_since "$case_started") s; again: $0 --case $name --keep" ;;
     esac
 done
+if [ "$keep" = 0 ]; then # before the sum, which is the last line
+    keep=1
+    cluster down >&2 || {
+        failed=$((failed + 1))
+        bad+=("the end of the cluster")
+    }
+fi
 say
 [ "$failed" = 0 ] || say "failed: ${bad[*]}"
 say "in $(seconds_since "$started") s"
