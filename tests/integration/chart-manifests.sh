@@ -152,6 +152,26 @@ PY
 refused controler --set controler.replicas=3
 refused replica --set controller.replica=3
 refused sever --set-json 'storageClasses=[{"name":"a","parameters":{"sever":"x","share":"/e"}}]'
+one_class() { printf 'storageClasses=[{"name":"a","parameters":{"server":"x","share":"/e"%s}}]' "$1"; }
+refused server --set-json 'storageClasses=[{"name":"a","parameters":{"share":"/e"}}]'
+refused server --set-json 'storageClasses=[{"name":"a","parameters":{"server":"x ","share":"/e"}}]'
+refused share --set-json 'storageClasses=[{"name":"a","parameters":{"server":"x","share":"e"}}]'
+refused nfsVersion --set-json "$(one_class ',"nfsVersion":5')"
+refused onDelete --set-json "$(one_class ',"onDelete":"keep"')"
+refused mountMode --set-json "$(one_class ',"mountMode":"fusee"')"
+refused mountPermissions --set-json "$(one_class ',"mountPermissions":511')"
+refused "called 'a'" --set-json 'storageClasses=[{"name":"a","parameters":{"server":"x","share":"/e"}},{"name":"a","parameters":{"server":"y","share":"/e"}}]'
+refused allowedShares --set 'inlineVolumes.allowedShares={foo}'
+refused shares --set 'controller.shares={foo}'
+refused maxUnavailable --set node.maxUnavailable=0%
+refused app.kubernetes.io/name --set 'customLabels.app\.kubernetes\.io/name=x'
+refused "both 9815" --set node.httpPort=9815
+refused "port 9811" --set controller.hostNetwork=true,controller.httpPort=9811
+refused "mounts.enabled" --set mounts.enabled=false,node.mountMode=fuse
+# As CreateVolume takes them: a slash at the end, a port of the mount protocol alone, ids as large as OpenShift's.
+render --set-json "$(one_class ',"mountPort":20048,"uid":1000650000,"nfsVersion":3' | sed 's|"/e"|"/e/"|')" >"$work/out"
+grep -q -- '--share=x:2049:20048+3/e$' "$work/out" || fail "the share of a class: $(grep -e --share "$work/out")"
+grep -qF 'uid: "1000650000"' "$work/out" || fail "a large uid: $(grep 'uid: "' "$work/out")"
 refused logLevel --set logLevel=verbose
 refused nodeSelector --set nfsServer.enabled=true,nfsServer.persistence.hostPath=/srv
 render >"$work/default.yaml"

@@ -48,15 +48,40 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{/* The share of a class as the controller's --share takes it; nothing when the class names none. */}}
 {{- define "stowage.location" -}}
 {{- $p := dict -}}
-{{- range $key, $value := .parameters }}{{ $_ := set $p (lower $key) (toString $value) }}{{ end -}}
+{{- range $key, $value := .parameters }}{{ $_ := set $p (lower $key) (include "stowage.text" $value) }}{{ end -}}
 {{- if and $p.server $p.share -}}
 {{- $host := $p.server -}}
 {{- if and (contains ":" $host) (not (hasPrefix "[" $host)) }}{{ $host = printf "[%s]" $host }}{{ end -}}
 {{- $host -}}
-{{- if and $p.nfsport (ne $p.nfsport "0") }}:{{ $p.nfsport }}{{ if and $p.mountport (ne $p.mountport "0") }}:{{ $p.mountport }}{{ end }}{{ end -}}
+{{- $mountPort := and $p.mountport (ne $p.mountport "0") -}}
+{{- if and $p.nfsport (ne $p.nfsport "0") }}:{{ $p.nfsport }}{{ else if $mountPort }}:2049{{ end -}}
+{{- if $mountPort }}:{{ $p.mountport }}{{ end -}}
 {{- if and $p.nfsversion (ne $p.nfsversion "0") }}+{{ $p.nfsversion }}{{ end -}}
-{{- $p.share -}}
+{{- $path := trimSuffix "/" $p.share }}{{ $path | default "/" -}}
 {{- end -}}
+{{- end }}
+
+{{/* A number as it was written: large ones are floating point to Helm. */}}
+{{- define "stowage.text" -}}
+{{- if kindIs "float64" . }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}
+{{- end }}
+
+{{/* What no schema can say. */}}
+{{- define "stowage.check" -}}
+{{- $names := dict -}}
+{{- range (include "stowage.classes" . | fromJson).list }}
+{{- if hasKey $names .name }}{{ fail (printf "two StorageClasses are called '%s': give each its own name" .name) }}{{ end -}}
+{{- $_ := set $names .name true -}}
+{{- end -}}
+{{- $node := int .Values.node.httpPort }}{{ $mounts := int .Values.mounts.httpPort -}}
+{{- if and .Values.mounts.enabled $node (eq $node $mounts) }}{{ fail (printf "node.httpPort and mounts.httpPort are both %d, in one network: change one" $node) }}{{ end -}}
+{{- if .Values.controller.hostNetwork }}
+{{- $first := int .Values.controller.httpPort }}
+{{- range $port := list $node $mounts }}
+{{- if and $port (or (eq $port $first) (and (gt $port (add1 $first | int)) (le $port (add $first 4 | int)))) }}{{ fail (printf "port %d of the nodes is one of the controller's (%d, and %d to %d), in one network: change controller.httpPort" $port $first (add $first 2) (add $first 4)) }}{{ end -}}
+{{- end }}
+{{- end }}
+{{- if and (not .Values.mounts.enabled) (eq .Values.node.mountMode "fuse") }}{{ fail "node.mountMode: fuse needs mounts.enabled: true, or the mounts would end with every restart of the node plugin" }}{{ end -}}
 {{- end }}
 
 {{- define "stowage.pullSecrets" -}}
