@@ -72,14 +72,26 @@ static int directory_stat(void *self, const char *path, struct file_entry *ret, 
 
 // ---- listing ----
 
-static int add_entry(struct file_list *list, size_t *cap, int dir, const char *name) {
+// What a link leads to, if that is inside; else `st` stays the link's own.
+static void look_through(const struct directory *dir, const char *path, const char *name, struct stat *st) {
+    char *link cleanup_free = mem_printf("%s%s%s", path, *path ? "/" : "", name);
+    int fd cleanup_close = -1;
+    struct stat target;
+    struct err err = ERR_NONE;
+    if (link && directory_open_at(dir, link, O_PATH, 0, &fd, &err) == 0 && fstat(fd, &target) == 0)
+        *st = target;
+}
+
+static int add_entry(const struct directory *dir, const char *path, int dir_fd, const char *name,
+                     struct file_list *list, size_t *cap) {
     struct stat st;
     if (str_eq(name, ".") || str_eq(name, "..") || str_starts(name, directory_hidden) ||
         !str_is_utf8(name, strlen(name)))
         return 0;
-    // A link is listed as what it leads to; one that leads nowhere as a file.
-    if (fstatat(dir, name, &st, 0) < 0 && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return 0; // removed meanwhile
+    if (S_ISLNK(st.st_mode))
+        look_through(dir, path, name, &st);
     if (list->count == ENTRIES_MAX)
         return -E2BIG;
     if (list->count == *cap) {
@@ -120,7 +132,7 @@ static int directory_list(void *self, const char *path, struct file_list *ret, s
     int dir_fd = take_fd(&fd); // the stream's now
     errno = 0;
     for (struct dirent *entry; r == 0 && (entry = readdir(dir));) {
-        r = add_entry(&list, &cap, dir_fd, entry->d_name);
+        r = add_entry(self, path, dir_fd, entry->d_name, &list, &cap);
         errno = 0;
     }
     if (r == 0)
@@ -135,6 +147,12 @@ static int directory_list(void *self, const char *path, struct file_list *ret, s
 }
 
 // ---- files and directories ----
+
+// Brings a changed name to the disk. `parent` is open with O_PATH, which cannot be synced.
+int directory_sync(int parent, const char *path, struct err *err) {
+    int fd cleanup_close = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) < 0 ? directory_error(-errno, path, err) : 0;
+}
 
 static int directory_open_file(void *self, const char *path, int *ret_fd, int64_t *ret_size, struct err *err) {
     int fd cleanup_close = -1;
@@ -158,7 +176,7 @@ static int make_one(struct directory *dir, const char *path, struct err *err) {
     if (r < 0)
         return r;
     if (mkdirat(parent, name, 0777) == 0)
-        return 0;
+        return directory_sync(parent, path, err);
     if (errno != EEXIST)
         return directory_error(-errno, path, err);
     struct file_entry entry;
@@ -187,17 +205,18 @@ static int directory_remove(void *self, const char *path, bool recursive, struct
     if (r < 0)
         return r;
     if (unlinkat(parent, name, 0) == 0)
-        return 0;
+        return directory_sync(parent, path, err);
     if (errno != EISDIR)
         return directory_error(-errno, path, err);
     if (unlinkat(parent, name, AT_REMOVEDIR) == 0)
-        return 0;
+        return directory_sync(parent, path, err);
     if (errno != ENOTEMPTY && errno != EEXIST)
         return directory_error(-errno, path, err);
     if (!recursive)
         return err_set(err, -ENOTEMPTY, "the directory '/%.150s' is not empty; removeall=true removes what is in it",
                        path);
-    return directory_remove_tree(parent, name, err);
+    r = directory_remove_tree(parent, name, err);
+    return r < 0 ? r : directory_sync(parent, path, err);
 }
 
 static int directory_total(void *self, int64_t deadline_ns, int64_t *ret_bytes, struct err *err) {

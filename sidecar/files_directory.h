@@ -19,7 +19,8 @@ int directory_remove_tree(int parent, const char *name, struct err *err) must_ch
 // Bytes that the files below occupy. -ETIMEDOUT.
 int directory_usage(int root, int64_t deadline_ns, int64_t *ret_bytes) must_check;
 int directory_error(int code, const char *path, struct err *err); // names the path
-extern const char directory_hidden[];                             // what names of uploads under way begin with
+int directory_sync(int parent, const char *path, struct err *err) must_check;
+extern const char directory_hidden[]; // what names of uploads under way begin with
 
 int directory_upload(void *self, const char *path, struct file_upload **ret, struct err *err);
 int directory_upload_write(struct file_upload *upload, const void *data, size_t len, struct err *err);

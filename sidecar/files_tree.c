@@ -65,8 +65,8 @@ int directory_remove_tree(int parent, const char *name, struct err *err) {
 static int add_usage(int parent, const char *name, int64_t deadline_ns, unsigned depth, int64_t *total) {
     DIR *dir cleanup(close_dirp) = NULL;
     int r = depth < DEPTH_MAX ? open_dir(parent, name, &dir) : -ETIMEDOUT;
-    if (r < 0)
-        return r == -ENOENT ? 0 : r;
+    if (r < 0) // gone meanwhile, or not ours to look into: lost+found, as a rule
+        return r == -ENOENT || r == -EACCES || r == -EPERM ? 0 : r;
     for (struct dirent *entry; r == 0 && (entry = next_entry(dir, &r));) {
         struct stat st;
         if (clock_monotonic(&clock_system) > deadline_ns)

@@ -115,13 +115,8 @@ static int name_file(struct file_upload *upload) {
 
 int directory_upload_commit(struct file_upload *upload, struct err *err) {
     struct file_upload *own cleanup(file_upload_freep) = upload;
-    int folder cleanup_close = -1;
     int r = fsync(own->fd) < 0 ? -errno : name_file(own);
-    if (r == 0) {
-        folder = openat(own->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        r = folder < 0 || fsync(folder) < 0 ? -errno : 0;
-    }
-    return r < 0 ? directory_error(r, own->path, err) : 0;
+    return r < 0 ? directory_error(r, own->path, err) : directory_sync(own->parent, own->path, err);
 }
 
 void directory_upload_cancel(struct file_upload *upload) {

@@ -139,19 +139,22 @@ static void handle_exists(void *arg, struct http_request *request) {
 
 // ---- which there are ----
 
-static struct json *usage_json(struct file_system *fs, int64_t deadline_ns) {
+static int usage_json(struct file_system *fs, int64_t deadline_ns, struct json **ret, struct err *err) {
     struct json *object cleanup(json_freep) = json_object_new(), *metadata = json_object_new(),
                         *status = json_object_new();
-    struct err err = ERR_NONE;
     int64_t bytes = 0;
-    int r = fs->ops->usage(fs->self, deadline_ns, &bytes, &err);
-    if (r == 0)
-        r = json_set_text(metadata, "name", fs->name);
+    int usage = fs->ops->usage(fs->self, deadline_ns, &bytes, err);
+    int r = json_set_text(metadata, "name", fs->name);
     if (r == 0)
         r = json_set_int(status, "total_usage_bytes", bytes);
     r |= json_set(object, "metadata", metadata) | json_set(object, "status", status) |
          json_set_int(object, "totalDiskUsageBytes", bytes); // as the oldest clients read it
-    return r == 0 ? take_ptr(object) : NULL;
+    if (usage < 0)
+        return usage;
+    if (r != 0)
+        return err_set(err, -ENOMEM, "out of memory; try again later");
+    *ret = take_ptr(object);
+    return 0;
 }
 
 static void run_file_systems(struct file_job *job) {
@@ -159,19 +162,29 @@ static void run_file_systems(struct file_job *job) {
     struct json *array cleanup(json_freep) = json_array_new();
     int64_t deadline_ns = clock_monotonic(job->service->clock) + USAGE_S * NS_PER_S;
     size_t count = file_systems_of(job->service->files, request_workspace(job->request), all, ARRAY_SIZE(all));
-    for (size_t i = 0; array && i < count; i++)
-        if (json_append(array, usage_json(all[i], deadline_ns)) < 0)
+    int r = 0;
+    for (size_t i = 0; r == 0 && array && i < count; i++) {
+        struct json *usage = NULL;
+        r = usage_json(all[i], deadline_ns, &usage, &job->err);
+        if (r == 0 && json_append(array, usage) < 0)
             array = json_free(array);
-    reply_json(job->request, 200, take_ptr(array));
+    }
+    if (r < 0)
+        http_reply_error(job->request, &job->err);
+    else
+        reply_json(job->request, 200, take_ptr(array));
 }
 
 static void run_usage(struct file_job *job) {
     struct file_system *first = NULL;
     int64_t deadline_ns = clock_monotonic(job->service->clock) + USAGE_S * NS_PER_S;
+    struct json *usage = NULL;
     if (file_systems_of(job->service->files, request_workspace(job->request), &first, 1) == 0)
         http_reply_status(job->request, 404, "not_found", "the workspace has no file system");
+    else if (usage_json(first, deadline_ns, &usage, &job->err) < 0)
+        http_reply_error(job->request, &job->err);
     else
-        reply_json(job->request, 200, usage_json(first, deadline_ns));
+        reply_json(job->request, 200, usage);
 }
 
 static void start_all(struct service *service, struct http_request *request, void (*run)(struct file_job *job)) {

@@ -28,8 +28,8 @@ enum http_reply_kind { HTTP_REPLY_NONE, HTTP_REPLY_BYTES, HTTP_REPLY_TAKEN, HTTP
 struct http_reply {
     enum http_reply_kind kind;
     unsigned status;
-    bool ended; // the source has given its last
-    char type[128];
+    bool ended;              // the source has given its last
+    char type[256];          // a stored type has 255 bytes at most
     char code[40];           // of an error, for the log
     struct http_buffer head; // header fields of the handler
     struct http_buffer body;

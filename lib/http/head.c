@@ -145,6 +145,8 @@ static int check_framing(struct http_head *head, struct err *err) {
     if (encoding && !str_eq_nocase(encoding, "chunked"))
         return err_set(err, -501, "the only Transfer-Encoding is chunked");
     head->chunked = encoding;
+    if (length && length[strspn(length, "0123456789")] != '\0')
+        return err_set(err, -400, "Content-Length is no number of bytes");
     if (length && str_to_i64(length, 0, INT64_MAX, &head->content_length) < 0)
         return err_set(err, -400, "Content-Length is no number of bytes");
     return 0;

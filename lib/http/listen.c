@@ -26,12 +26,15 @@ void http_listener_done(struct http_listener *listener) {
     *listener = (struct http_listener){.fd = -1};
 }
 
-static int bind_and_listen(int fd, const struct sockaddr *address, socklen_t size) {
+static int bind_to(int fd, const struct sockaddr *address, socklen_t size) {
     int on = 1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 || bind(fd, address, size) < 0 ||
-        listen(fd, BACKLOG) < 0)
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 || bind(fd, address, size) < 0)
         return -errno;
     return 0;
+}
+
+static int start_to_listen(int fd) {
+    return listen(fd, BACKLOG) < 0 ? -errno : 0;
 }
 
 // ---- unix:PATH --------------------------------------------------------------------------------------------------------
@@ -62,7 +65,11 @@ static int listen_unix(const char *path, struct http_listener *ret, struct err *
     if (r < 0)
         return r;
     int fd cleanup_close = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    r = fd < 0 ? -errno : bind_and_listen(fd, (struct sockaddr *)&address, sizeof address);
+    r = fd < 0 ? -errno : bind_to(fd, (struct sockaddr *)&address, sizeof address);
+    if (r == 0 && chmod(path, 0660) < 0) // before anybody can connect, whatever the umask
+        r = -errno;
+    if (r == 0)
+        r = start_to_listen(fd);
     if (r < 0)
         return err_set(err, r, "cannot listen on 'unix:%s': %s", path, err_name(r));
     ret->path = mem_strdup(path);
@@ -90,7 +97,9 @@ static int listen_tcp(const char *address, struct http_listener *ret, uint16_t *
     if (r != 0)
         return err_set(err, -EINVAL, "HTTP address '%s': %s", address, gai_strerror(r));
     int fd cleanup_close = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    r = fd < 0 ? -errno : bind_and_listen(fd, found->ai_addr, found->ai_addrlen);
+    r = fd < 0 ? -errno : bind_to(fd, found->ai_addr, found->ai_addrlen);
+    if (r == 0)
+        r = start_to_listen(fd);
     freeaddrinfo(found);
     struct sockaddr_storage bound;
     socklen_t size = sizeof bound;

@@ -76,6 +76,7 @@ static const struct refusal refusals[] = {
     {"the same length twice", 400, LINE "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 0},
     {"a list of lengths", 400, LINE "Content-Length: 3, 3\r\n\r\nabc", 0},
     {"negative length", 400, LINE "Content-Length: -3\r\n\r\nabc", 0},
+    {"negative zero", 400, LINE "Content-Length: -0\r\n\r\n", 0},
     {"signed length", 400, LINE "Content-Length: +3\r\n\r\nabc", 0},
     {"length in hex", 400, LINE "Content-Length: 0x3\r\n\r\nabc", 0},
     {"empty length", 400, LINE "Content-Length:\r\n\r\nabc", 0},

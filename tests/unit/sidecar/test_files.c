@@ -146,6 +146,15 @@ static void test_links(void **state) {
     assert_int_equal(fs->ops->upload(fs->self, "absolute/new", &half, &err), -EACCES);
     assert_int_equal(fs->ops->make_directory(fs->self, "up-and-out/new", &err), -EACCES);
     assert_int_equal(fs->ops->remove(fs->self, "absolute/secret", true, &err), -EACCES);
+    // A list looks through links that stay inside, and tells nothing of what the others lead to.
+    assert_int_equal(fs->ops->list(fs->self, "", &list, &err), 0);
+    for (size_t i = 0; i < list.count; i++) {
+        if (strcmp(list.items[i].name, "absolute") == 0 || strcmp(list.items[i].name, "up-and-out") == 0)
+            assert_false(list.items[i].is_directory);
+        if (strcmp(list.items[i].name, "fine") == 0)
+            assert_int_equal(list.items[i].size, 6);
+    }
+    file_list_done(&list);
     // The link itself is inside: it goes, and what it leads to stays. So it is inside a tree that is removed.
     assert_int_equal(fs->ops->remove(fs->self, "absolute", true, &err), 0);
     assert_int_equal(symlink(beside("outside"), "in/link"), 0);
@@ -168,6 +177,25 @@ static void test_usage(void **state) {
     assert_true(after > before);
     assert_int_equal(fs->ops->usage(fs->self, 1, &after, &err), 0); // no time: the disk's own figure
     assert_true(after > 0);
+}
+
+// As lost+found is, to a server that is not root.
+static void test_usage_passes_over_what_it_may_not_read(void **state) {
+    (void)state;
+    struct err err = ERR_NONE;
+    int64_t bytes = -1;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(fs->ops->make_directory(fs->self, "locked", &err), 0);
+    upload("locked/file", "0123456789");
+    assert_int_equal(chmod("locked", 0700), 0);
+    assert_int_equal(chmod(".", 0755), 0);
+    assert_int_equal(seteuid(65534), 0);
+    int r = fs->ops->usage(fs->self, DEADLINE_NONE, &bytes, &err);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(r, 0);
+    assert_true(bytes > 0);
+    assert_int_equal(fs->ops->remove(fs->self, "locked", true, &err), 0);
 }
 
 static void test_registry(void **state) {
@@ -210,8 +238,10 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths), cmocka_unit_test(test_uploads), cmocka_unit_test(test_removal),
-        cmocka_unit_test(test_links), cmocka_unit_test(test_usage),   cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_paths),    cmocka_unit_test(test_uploads),
+        cmocka_unit_test(test_removal),  cmocka_unit_test(test_links),
+        cmocka_unit_test(test_usage),    cmocka_unit_test(test_usage_passes_over_what_it_may_not_read),
+        cmocka_unit_test(test_registry),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
