@@ -149,3 +149,11 @@ int access_authorize(void *arg, struct http_request *request, struct err *err) {
     http_request_set_user(request, principal, free);
     return decide(arg, request, principal, err);
 }
+
+int access_holds(struct service *service, const struct http_request *request, struct err *err) {
+    struct principal now = {0};
+    int r = decide(service, request, &now, err);
+    if (r == 0 && !str_eq(now.workspace, request_workspace(request)))
+        r = err_set(err, -EACCES, "the token is not for workspace '%s' any more", request_workspace(request));
+    return r;
+}

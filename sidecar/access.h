@@ -8,6 +8,10 @@
 // may only read. A presigned URL counts by its signature alone, also when a token comes with it.
 int access_authorize(void *arg, struct http_request *request, struct err *err);
 
+// Whether the request would be allowed again, for the workspace it was allowed for: of answers that go on for long. Any thread,
+// while the request is there. -EPERM or -EACCES as at first, for example once the token is over or was removed.
+int access_holds(struct service *service, const struct http_request *request, struct err *err) must_check;
+
 // The URL of an object for whoever gets it, below /api/v2/workspaces/…; presigned for `method`, or plain when NULL.
 // To be freed. NULL: out of memory.
 char *access_object_url(const struct service *service, const struct http_request *request, const char *bucket,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "sidecar/access.h"
 #include "sidecar/kv_entry.h"
 
 #define HEARTBEAT_S 15
@@ -22,7 +23,7 @@ struct kv_stream {
     struct kv_watch watch;
     struct str text; // to be sent
     size_t sent;
-    bool in_flight, closed, failed, waiting; // waiting: the connection is to be resumed when there is text
+    bool in_flight, closed, ending, waiting; // waiting: the connection is to be resumed when there is text
     int64_t since;
 };
 
@@ -58,21 +59,28 @@ static void append_event(struct str *out, const struct kv_event *event) {
         (void)str_printf(out, "id: %" PRId64 "\nevent: change\ndata: %s\n\n", event->version, text);
 }
 
+// The client learns why, and by the last id where it stood; then the stream ends.
+static void append_error(struct kv_stream *stream, const struct err *err) {
+    (void)str_append(&stream->text, "event: error\ndata: ");
+    (void)json_append_quoted(&stream->text, err_text(err));
+    (void)str_append(&stream->text, "\n\n");
+    stream->ending = true;
+}
+
 static void append_result(struct kv_stream *stream) {
-    const struct kv_watch *watch = &stream->watch;
-    if (watch->call.err.code) {
-        // The client learns why, and by its id where it stood; then the stream ends.
-        (void)str_append(&stream->text, "event: error\ndata: ");
-        (void)json_append_quoted(&stream->text, err_text(&watch->call.err));
-        (void)str_append(&stream->text, "\n\n");
-        stream->failed = true;
-    } else if (watch->ret_count == 0) {
-        (void)str_append(&stream->text, ": nothing changed\n\n");
+    struct kv_watch *watch = &stream->watch;
+    struct err err = watch->call.err;
+    // Looked at when there is something to tell, so that nothing is told to a token that does not hold any more.
+    if (err.code || access_holds(stream->service, stream->request, &err) < 0) {
+        append_error(stream, &err);
+        return;
     }
+    if (watch->ret_count == 0)
+        (void)str_append(&stream->text, watch->ret_drained ? ": the server is stopping\n\n" : ": nothing changed\n\n");
     for (size_t i = 0; i < watch->ret_count; i++)
         append_event(&stream->text, &watch->ret[i]);
-    if (!watch->call.err.code)
-        stream->since = watch->ret_version;
+    stream->since = watch->ret_version;
+    stream->ending = watch->ret_drained && watch->ret_count == 0; // another watch would end at once too, and again
 }
 
 static void fetched(struct engine_call *call) {
@@ -124,7 +132,7 @@ static int64_t read_stream(void *arg, void *buf, size_t len) {
     (void)pthread_mutex_lock(&stream->lock);
     int64_t n = stream->text.failed ? -ENOMEM
                 : stream->text.len  ? take_text(stream, buf, len)
-                : stream->failed    ? 0
+                : stream->ending    ? 0
                                     : -EAGAIN;
     bool start = n == -EAGAIN && !stream->in_flight;
     if (n == -EAGAIN)

@@ -11,5 +11,6 @@
 
 // {"key":…,"value":…,"version":…}; a removed key has "removed":true instead of a value. NULL: out of memory.
 struct json *kv_event_json(const struct kv_event *event) must_check;
-// Answers with the stream: event "change" with its version as id, and a comment every 15 s while nothing changes.
+// Answers with the stream: event "change" with its version as id, and a comment every 15 s while nothing changes. It ends after
+// event "error" (with the reason) when the namespace or the request's right to it is gone, and when the store drains.
 void kv_stream_start(struct service *service, struct http_request *request, int64_t since);

@@ -85,11 +85,16 @@ static void answer_received(struct job *job) {
     reply_json(job->request, 200, take_ptr(array));
 }
 
+static bool client_left(const struct engine_call *call) {
+    return http_request_gone(((const struct job *)call->arg)->request);
+}
+
 static void receive(struct job *job, enum queue_receive_mode mode, int64_t max, int64_t visibility_ms,
                     int64_t wait_ms) {
     job->receive.queue = http_request_arg(job->request, "queue", NULL);
     job->receive.mode = mode;
     job->receive.max = (size_t)max;
+    job->receive.gone = client_left;
     job->receive.visibility_ms = visibility_ms;
     job->receive.wait_until_ns = wait_ms ? clock_monotonic(job->service->clock) + wait_ms * NS_PER_MS : 0;
     job->call.deadline_ns += wait_ms * NS_PER_MS;

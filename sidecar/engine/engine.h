@@ -29,6 +29,7 @@
 #define OBJECT_KEY_MAX 1024                // bytes, as S3
 #define OBJECT_SIZE_MAX (INT64_C(5) << 30) // bytes, as one S3 PUT
 #define LIST_MAX 10000                     // entries of one page
+#define PAGE_BYTES_MAX (4 * 1024 * 1024)   // of keys, values or messages in one answer; the first one always fits
 
 struct blob { // any bytes; of a result: allocated, with a NUL behind
     const char *data;
@@ -95,7 +96,7 @@ struct kv_entry {
     size_t key_len;
     int64_t version, bytes, expires_ms;
 };
-struct kv_list { // sorted by bytes of the key, exact pages
+struct kv_list { // sorted by bytes of the key; a page ends at `limit` or PAGE_BYTES_MAX, and ret_more tells of more
     struct engine_call call;
     const char *ns;
     struct blob prefix, after; // behind this key; len 0: from the start
@@ -105,7 +106,8 @@ struct kv_list { // sorted by bytes of the key, exact pages
     bool ret_more;
 };
 
-// Changes after `since` (a namespace version), at most `limit`; ends with ret_count 0 when none came until wait_until_ns.
+// Changes after `since` (a namespace version), at most `limit` and PAGE_BYTES_MAX; ends with ret_count 0 when none came until
+// wait_until_ns, or at once when the store drains.
 // -ESTALE: `since` is older than the history kept; list again.
 struct kv_event {
     char *key;
@@ -123,6 +125,7 @@ struct kv_watch {
     struct kv_event *ret;
     size_t ret_count;
     int64_t ret_version; // continue from here
+    bool ret_drained;    // nothing waits any more: to ask again would not wait
 };
 
 struct kv_ops {
@@ -187,9 +190,11 @@ struct queue_receive {
     struct engine_call call;
     const char *queue;
     enum queue_receive_mode mode;
-    size_t max;            // 1..100
+    size_t max;            // 1..100; fewer come when they reach PAGE_BYTES_MAX
     int64_t visibility_ms; // lease; -1: the queue's
     int64_t wait_until_ns; // long poll; 0: at once
+    // Asked before messages are given: true when nobody is there to get them, and they stay. On any thread; NULL: never.
+    bool (*gone)(const struct engine_call *call);
     struct queue_delivery *ret;
     size_t ret_count;
 };

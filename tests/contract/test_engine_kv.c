@@ -322,6 +322,62 @@ static void test_watch_too_old(void **state) {
     engine_call_release(&watch.call);
 }
 
+static void long_key(char *key, size_t number) {
+    key[0] = (char)('0' + number / 50);
+    key[1] = (char)('0' + number % 50);
+}
+
+static void test_pages_end_at_their_bytes(void **state) {
+    (void)state;
+    const size_t fit = PAGE_BYTES_MAX / KV_KEY_MAX;
+    char key[KV_KEY_MAX + 1], last[64];
+    bool more;
+    memset(key, 'k', KV_KEY_MAX);
+    key[KV_KEY_MAX] = '\0';
+    for (size_t i = 0; i < fit + 2; i++) {
+        long_key(key, i);
+        assert_int_equal(kit_put(&kit, "n", key, ""), 0);
+    }
+    assert_int_equal(list("", "", 0, last, &more), fit);
+    assert_true(more);
+    long_key(key, fit - 1);
+    assert_int_equal(list("", key, 0, last, &more), 2);
+    assert_false(more);
+}
+
+static void test_watches_end_at_their_bytes(void **state) {
+    (void)state;
+    const size_t count = PAGE_BYTES_MAX / KV_VALUE_MAX + 5;
+    int64_t since = describe().version;
+    char key[16];
+    char *value cleanup_free = malloc(KV_VALUE_MAX + 1);
+    assert_non_null(value);
+    memset(value, 'v', KV_VALUE_MAX);
+    value[KV_VALUE_MAX] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(key, sizeof key, "%zu", i);
+        assert_int_equal(kit_put(&kit, "n", key, value), 0);
+    }
+    size_t seen = 0;
+    for (int calls = 0; calls < 2; calls++) {
+        struct kit_wait wait = KIT_WAIT;
+        struct kv_watch watch = watch_of(&wait, since, "");
+        kit.engine.kv->watch(kit.engine.self, &watch);
+        assert_int_equal(kit_end(&wait, &watch.call), 0);
+        size_t bytes = 0;
+        for (size_t i = 0; i < watch.ret_count; i++) {
+            (void)snprintf(key, sizeof key, "%zu", seen++);
+            assert_string_equal(watch.ret[i].key, key);
+            bytes += watch.ret[i].key_len + watch.ret[i].value_len;
+        }
+        assert_true(bytes <= PAGE_BYTES_MAX);
+        since = watch.ret_version;
+        engine_call_release(&watch.call);
+    }
+    assert_int_equal(seen, count); // none is left out
+    assert_int_equal(since, describe().version);
+}
+
 static void test_removal_and_draining_end_a_watch(void **state) {
     (void)state;
     struct kit_wait wait = KIT_WAIT, wait2 = KIT_WAIT, wait3 = KIT_WAIT;
@@ -337,6 +393,7 @@ static void test_removal_and_draining_end_a_watch(void **state) {
     kit.engine.drain(kit.engine.self);
     assert_int_equal(kit_end(&wait3, &watch.call), 0);
     assert_int_equal(watch.ret_count, 0);
+    assert_true(watch.ret_drained);
 }
 
 static void test_reopened(void **state) {
@@ -372,6 +429,8 @@ int main(void) {
         T(test_watch_waits),
         T(test_watch_sees_expiry),
         T(test_watch_too_old),
+        T(test_pages_end_at_their_bytes),
+        T(test_watches_end_at_their_bytes),
         T(test_removal_and_draining_end_a_watch),
         T(test_reopened),
     };

@@ -9,6 +9,7 @@
 #include "tests/support/engine_kit.h"
 
 static struct kit kit;
+static atomic_bool left; // the client of a waiting receive
 
 static int setup(void **state) {
     (void)state;
@@ -236,6 +237,26 @@ static void test_dead_letters(void **state) {
     take("bad");
 }
 
+// How the last lease ended does not matter: given back with a delay, a bad message must not come for ever.
+static void test_dead_letters_after_a_delay(void **state) {
+    (void)state;
+    struct queue_settings settings = KIT_DEFAULTS;
+    settings.dead_letter = "dead";
+    settings.max_receives = 2;
+    assert_int_equal(kit_queue(&kit, "dead", KIT_DEFAULTS), 0);
+    assert_int_equal(kit_queue(&kit, "q", settings), 0);
+    char receipt[64];
+    send("bad");
+    for (int i = 0; i < 2; i++) {
+        lease("bad", receipt);
+        assert_true(settle(QUEUE_NACK, receipt, 100));
+        kit_pass(&kit, 100);
+    }
+    take(NULL);
+    expect_lengths(0, 0, 0);
+    expect_from("dead", "bad", QUEUE_TAKE, NULL);
+}
+
 static void test_retention(void **state) {
     (void)state;
     struct queue_settings settings = KIT_DEFAULTS;
@@ -297,6 +318,45 @@ static void test_waiting(void **state) {
     expect_lengths(0, 0, 0);
 }
 
+static bool always(const struct engine_call *call) {
+    (void)call;
+    return true;
+}
+static bool when_told(const struct engine_call *call) {
+    (void)call;
+    return atomic_load(&left);
+}
+
+// Who left while it waited, or before it was looked at, gets nothing: the next one does.
+static void expect_nothing_for_the_gone(enum queue_receive_mode mode) {
+    struct kit_wait w1 = KIT_WAIT, w2 = KIT_WAIT, w3 = KIT_WAIT;
+    struct queue_receive r1 = waiting(&w1), r2 = waiting(&w2), r3 = waiting(&w3);
+    atomic_store(&left, false);
+    r1.mode = r2.mode = r3.mode = mode;
+    r1.gone = when_told;
+    kit.engine.queue->receive(kit.engine.self, &r1);
+    kit.engine.queue->receive(kit.engine.self, &r2);
+    take(NULL); // is carried out behind both
+    atomic_store(&left, true);
+    send("1");
+    expect_end(&w2, &r2, "1");
+    expect_end(&w1, &r1, NULL);
+    send("2");
+    r3.gone = always;
+    kit.engine.queue->receive(kit.engine.self, &r3);
+    expect_end(&w3, &r3, NULL);
+    take("2");
+}
+static void test_those_who_left(void **state) {
+    (void)state;
+    struct queue_settings settings = KIT_DEFAULTS;
+    settings.dedup_ms = 0;
+    assert_int_equal(kit_queue(&kit, "q", settings), 0);
+    expect_nothing_for_the_gone(QUEUE_TAKE);
+    expect_nothing_for_the_gone(QUEUE_LEASE);
+    expect_lengths(0, 1, 0);
+}
+
 static void test_what_ends_waiting(void **state) {
     (void)state;
     struct kit_wait w1 = KIT_WAIT, w2 = KIT_WAIT, w3 = KIT_WAIT, w4 = KIT_WAIT;
@@ -338,6 +398,33 @@ static void test_batches_and_peek(void **state) {
     engine_call_release(&five.call);
     take("5");
     expect_lengths(1, 0, 0);
+}
+
+static void expect_batch(enum queue_receive_mode mode, size_t count) {
+    struct kit_wait wait = KIT_WAIT;
+    struct queue_receive batch = {.call = kit_call(&wait), .queue = "q", .mode = mode, .max = 100, .visibility_ms = -1};
+    kit.engine.queue->receive(kit.engine.self, &batch);
+    assert_int_equal(kit_end(&wait, &batch.call), 0);
+    assert_int_equal(batch.ret_count, count);
+    engine_call_release(&batch.call);
+}
+
+static void test_batches_end_at_their_bytes(void **state) {
+    (void)state;
+    char *body cleanup_free = malloc(QUEUE_MESSAGE_MAX + 1);
+    assert_non_null(body);
+    memset(body, 'x', QUEUE_MESSAGE_MAX);
+    body[QUEUE_MESSAGE_MAX] = '\0';
+    const size_t fit = PAGE_BYTES_MAX / QUEUE_MESSAGE_MAX;
+    for (size_t i = 0; i < 2 * fit + 1; i++) {
+        body[0] = (char)('A' + i);
+        send(body);
+    }
+    expect_batch(QUEUE_PEEK, fit);
+    expect_batch(QUEUE_LEASE, fit);
+    expect_batch(QUEUE_TAKE, fit);
+    expect_lengths(1, (int64_t)fit, 0); // what did not fit stays
+    expect_batch(QUEUE_TAKE, 1);
 }
 
 static void test_limits_and_quota(void **state) {
@@ -404,10 +491,13 @@ int main(void) {
         T(test_nack_with_delay),
         T(test_delay),
         T(test_dead_letters),
+        T(test_dead_letters_after_a_delay),
         T(test_retention),
         T(test_waiting),
+        T(test_those_who_left),
         T(test_what_ends_waiting),
         T(test_batches_and_peek),
+        T(test_batches_end_at_their_bytes),
         T(test_limits_and_quota),
         T(test_removed_and_made_again),
         T(test_leases_survive_a_restart),

@@ -146,8 +146,7 @@ static int make_copy(struct db *from, int objects_fd, const char *target, struct
     return parent ? sync_path(parent, err) : err_set(err, -ENOMEM, "no memory for a path");
 }
 
-int sqlite_engine_backup(const struct engine *engine, const char *target, struct err *err) {
-    struct store *s = engine->self;
+static int back_up(struct store *s, const char *target, struct err *err) {
     struct stat st;
     if (lstat(target, &st) == 0)
         return err_set(err, -EEXIST, "%s is there already: name a new folder for the backup", target);
@@ -159,8 +158,18 @@ int sqlite_engine_backup(const struct engine *engine, const char *target, struct
     r = make_copy(&from, s->objects_fd, target, err);
     (void)atomic_fetch_sub(&s->holds, 1);
     db_close(&from);
-    sqlite_engine_poke(engine); // files that were kept for the backup may go
     return r < 0 ? err_wrap(err, r, "the backup failed") : 0;
+}
+
+int sqlite_engine_backup(const struct engine *engine, const char *target, struct err *err) {
+    struct store *s = engine->self;
+    // Two of one name would write to the same partial folder, and remove it under each other.
+    if (atomic_exchange(&s->backing_up, true))
+        return err_set(err, -EBUSY, "another backup is being made: ask again when it is complete");
+    int r = back_up(s, target, err);
+    atomic_store(&s->backing_up, false);
+    sqlite_engine_poke(engine); // files that were kept for the backup may go
+    return r;
 }
 
 int sqlite_engine_restore(const char *backup, const char *folder, struct err *err) {

@@ -84,13 +84,15 @@ static int list(struct store *s, struct kv_list *list) {
     struct reader *reader cleanup_reader = reader_get(s);
     sqlite3_stmt *q cleanup_reset = db_bind(&reader->db, SQL_KV_LIST, "ibbii", ns, prefix->data, prefix->len,
                                             list->after.data, list->after.len, store_now_ms(s), (int64_t)limit + 1);
+    size_t bytes = 0;
     int r;
     while ((r = db_step(&reader->db, q, err)) > 0) {
         const void *key = sqlite3_column_blob(q, 0);
         size_t len = (size_t)sqlite3_column_bytes(q, 0);
         if (len < prefix->len || (prefix->len && memcmp(key, prefix->data, prefix->len) != 0))
             return 0; // behind the last key with the prefix
-        if (list->ret_count == limit) {
+        bytes += len;
+        if (list->ret_count == limit || (list->ret_count > 0 && bytes > PAGE_BYTES_MAX)) {
             list->ret_more = true;
             return 0;
         }

@@ -73,6 +73,8 @@ static int fill(struct store *s, struct db *db, int64_t ns, struct kv_event *eve
 
 static int deliver(struct store *s, struct kv_watch *w, int64_t ns, struct history_event *found, size_t count) {
     struct reader *reader cleanup_reader = reader_get(s);
+    size_t bytes = 0;
+    bool full = false;
     int r = 0;
     w->ret = mem_array(count, sizeof *w->ret);
     if (!w->ret)
@@ -81,12 +83,19 @@ static int deliver(struct store *s, struct kv_watch *w, int64_t ns, struct histo
     for (size_t i = 0; i < count; i++) {
         struct kv_event event = {.key = found[i].key, .key_len = found[i].key_len, .version = found[i].version};
         bool keep = false;
-        if (r == 0)
+        if (r == 0 && !full)
             r = fill(s, &reader->db, ns, &event, found[i].removed, &keep, &w->call.err);
-        if (r == 0 && keep)
+        bytes += keep ? event.key_len + event.value_len : 0;
+        if (r == 0 && keep && w->ret_count > 0 && bytes > PAGE_BYTES_MAX) {
+            full = true;
+            w->ret_version = found[i - 1].version; // the rest comes with the next call
+        }
+        if (r == 0 && keep && !full) {
             w->ret[w->ret_count++] = event;
-        else
-            free(event.key);
+            continue;
+        }
+        free(event.key);
+        free(event.value);
     }
     return r;
 }
@@ -109,6 +118,7 @@ static int look(struct store *s, struct kv_watch *w) {
         int64_t ns = catalog_lookup(&s->catalog, CONTAINER_NAMESPACE, w->call.workspace, w->ns);
         (void)pthread_mutex_lock(&h->lock);
         struct history *one = ns ? history_find(h, ns) : NULL;
+        w->ret_drained = h->closed;
         int r = 0;
         if (!one)
             r = call_not_found(&w->call, CONTAINER_NAMESPACE, w->ns);

@@ -31,5 +31,6 @@ void queue_redrive(void *self, struct queue_redrive *call);
 // queue_read.c
 void queue_describe(void *self, struct queue_describe *call);
 void queue_peek(struct store *s, struct queue_receive *call);
-void queue_release(struct engine_call *call);                                        // of a receive
-int queue_add_delivery(struct queue_receive *receive, sqlite3_stmt *row) must_check; // id, sent, receives, source, body
+void queue_release(struct engine_call *call); // of a receive
+// Copies the rows (id, sent, receives, source, body) until PAGE_BYTES_MAX.
+int queue_collect(struct db *db, sqlite3_stmt *rows, struct queue_receive *receive, struct err *err) must_check;

@@ -45,6 +45,7 @@ int message_remove(struct store *s, struct container *c, const struct message *m
     return 0;
 }
 
+// The count alone decides, not how the last lease ended: a message given back with a delay has lost its token by now.
 static struct container *dead_letters(struct store *s, const struct container *c, const struct message *m) {
     if (c->settings.max_receives <= 0 || m->receives < c->settings.max_receives || !*c->settings.dead_letter)
         return NULL;
@@ -68,7 +69,7 @@ int message_move(struct store *s, struct container *c, int64_t due, int64_t id, 
     r = message_remove(s, c, &m, err);
     if (r < 0)
         return r;
-    struct container *dead = new_due == 0 && m.token != 0 ? dead_letters(s, c, &m) : NULL;
+    struct container *dead = new_due == 0 ? dead_letters(s, c, &m) : NULL;
     m.due = new_due;
     m.token = new_token;
     if (dead) {

@@ -14,7 +14,7 @@ void queue_release(struct engine_call *call) {
     receive->ret_count = 0;
 }
 
-int queue_add_delivery(struct queue_receive *receive, sqlite3_stmt *row) {
+static int add_delivery(struct queue_receive *receive, sqlite3_stmt *row) {
     if ((receive->ret_count & (receive->ret_count - 1)) == 0) { // full at every power of two
         size_t cap = receive->ret_count ? receive->ret_count * 2 : 1;
         struct queue_delivery *grown = mem_realloc(receive->ret, cap, sizeof *grown);
@@ -34,6 +34,19 @@ int queue_add_delivery(struct queue_receive *receive, sqlite3_stmt *row) {
     return 0;
 }
 
+int queue_collect(struct db *db, sqlite3_stmt *rows, struct queue_receive *receive, struct err *err) {
+    size_t bytes = 0;
+    int r;
+    while ((r = db_step(db, rows, err)) > 0) {
+        bytes += (size_t)sqlite3_column_bytes(rows, 4);
+        if (receive->ret_count > 0 && bytes > PAGE_BYTES_MAX)
+            return 0;
+        if (add_delivery(receive, rows) < 0)
+            return err_set(err, -ENOMEM, "no memory for messages");
+    }
+    return r;
+}
+
 static int peek(struct store *s, struct queue_receive *receive) {
     struct err *err = &receive->call.err;
     int64_t id = catalog_lookup(&s->catalog, CONTAINER_QUEUE, receive->call.workspace, receive->queue);
@@ -42,11 +55,7 @@ static int peek(struct store *s, struct queue_receive *receive) {
     struct reader *reader cleanup_reader = reader_get(s);
     sqlite3_stmt *q cleanup_reset =
         db_bind(&reader->db, SQL_MESSAGE_PEEK, "iii", id, (int64_t)receive->max, INT64_C(-1));
-    int r;
-    while ((r = db_step(&reader->db, q, err)) > 0)
-        if (queue_add_delivery(receive, q) < 0)
-            return err_set(err, -ENOMEM, "no memory for messages");
-    return r;
+    return queue_collect(&reader->db, q, receive, err);
 }
 
 void queue_peek(struct store *s, struct queue_receive *call) {

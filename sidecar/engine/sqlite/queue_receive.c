@@ -11,11 +11,12 @@
 
 static int collect(struct store *s, const struct container *c, struct queue_receive *receive, struct err *err) {
     sqlite3_stmt *q cleanup_reset = db_bind(&s->writer.db, SQL_MESSAGE_READY, "ii", c->id, (int64_t)receive->max);
-    int r;
-    while ((r = db_step(&s->writer.db, q, err)) > 0)
-        if (queue_add_delivery(receive, q) < 0)
-            return err_set(err, -ENOMEM, "no memory for messages");
-    return r;
+    return queue_collect(&s->writer.db, q, receive, err);
+}
+
+// Nobody would get what is given to it. It ends as one that got nothing.
+static bool is_gone(const struct queue_receive *receive) {
+    return receive->gone && receive->gone(&receive->call);
 }
 
 static int lease(struct store *s, struct container *c, const struct queue_receive *receive, struct queue_delivery *d,
@@ -68,10 +69,11 @@ void queue_park(struct store *s, struct container *c, struct engine_call *call) 
 int queue_serve(struct store *s, struct container *c, struct err *err) {
     while (c->waiters && c->items > c->leased + c->delayed) {
         struct queue_receive *receive = (struct queue_receive *)c->waiters;
-        int r = deliver(s, c, receive, err);
+        bool gone = is_gone(receive);
+        int r = gone ? 0 : deliver(s, c, receive, err);
         if (r < 0)
             return s->writer.db.failed ? r : 0; // no memory for this one now: it goes on waiting
-        if (receive->ret_count == 0)
+        if (receive->ret_count == 0 && !gone)
             return 0;
         c->waiters = receive->call.next;
         receive->call.next = s->writer.served;
@@ -88,6 +90,8 @@ static int receive_apply(void *self, struct engine_call *call) {
     receive->ret_count = 0;
     if (!c)
         return call_not_found(call, CONTAINER_QUEUE, receive->queue);
+    if (is_gone(receive))
+        return 0;
     int r = deliver(s, c, receive, &call->err);
     if (r < 0 || receive->ret_count > 0)
         return r;

@@ -85,6 +85,7 @@ struct store {
     atomic_bool closing;
     _Atomic int64_t next_file;
     atomic_int holds; // backups that still need files nobody else does
+    atomic_bool backing_up;
 };
 
 static inline int64_t store_now_ms(const struct store *s) {

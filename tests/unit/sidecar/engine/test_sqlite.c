@@ -16,6 +16,7 @@
 
 #include "lib/base/mem.h"
 #include "sidecar/engine/sqlite/sqlite.h"
+#include "sidecar/engine/sqlite/store.h"
 #include "tests/support/cm.h"
 #include "tests/support/engine_kit.h"
 
@@ -205,6 +206,24 @@ static void test_backup_and_restore(void **state) {
     expect("a", "2");
 }
 
+// Two at a time would write to one partial folder, and remove it under each other.
+static void test_one_backup_at_a_time(void **state) {
+    (void)state;
+    struct err err = ERR_NONE;
+    struct store *s = kit.engine.self;
+    char backup[128], partial[160];
+    (void)snprintf(backup, sizeof backup, "%s/backup", kit.folder);
+    (void)snprintf(partial, sizeof partial, "%s.partial", backup);
+    assert_int_equal(mkdir(partial, 0700), 0); // of the one under way
+    atomic_store(&s->backing_up, true);
+    assert_int_equal(sqlite_engine_backup(&kit.engine, backup, &err), -EBUSY);
+    assert_int_equal(access(partial, F_OK), 0);
+    atomic_store(&s->backing_up, false);
+    assert_int_equal(sqlite_engine_backup(&kit.engine, kit.folder, &err), -EEXIST); // a failure leaves the way free
+    assert_int_equal(sqlite_engine_backup(&kit.engine, backup, &err), 0);
+    assert_false(atomic_load(&s->backing_up));
+}
+
 // ---- files ----
 
 static int count_files(const char *path) {
@@ -387,6 +406,7 @@ int main(void) {
         T(test_belongs_to_one_process),
         T(test_torn_log),
         T(test_backup_and_restore),
+        T(test_one_backup_at_a_time),
         T(test_files_that_no_object_needs),
         T(test_full_disk),
         T(test_write_error),
