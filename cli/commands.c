@@ -52,6 +52,7 @@ const struct command *const commands[] = {
     &command_fs_mkdir,
     &command_fs_du,
     &command_fs_sync,
+    &command_store_backup,
     &command_csi,
     NULL,
 };

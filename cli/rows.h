@@ -18,4 +18,5 @@ extern const struct command command_object_ls, command_object_put, command_objec
     command_object_url;
 extern const struct command command_fs_ls, command_fs_put, command_fs_get, command_fs_rm, command_fs_mkdir,
     command_fs_du, command_fs_sync;
+extern const struct command command_store_backup;
 extern const struct command command_csi;

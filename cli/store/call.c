@@ -64,6 +64,7 @@ int store_open(const struct cli *cli, struct http_client **ret, struct err *err)
     struct http_client_options options = {.url = str_empty(url) ? URL_DEFAULT : url,
                                           .token = token,
                                           .ca_cert = cli->options.ca_cert,
+                                          .root = cli->command->whom == OPTIONS_STORE_ADMIN,
                                           .timeout_s = cli->options.timeout};
     return http_client_new(&options, ret, err);
 }

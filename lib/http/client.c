@@ -59,7 +59,7 @@ static bool is_local(const char *url) {
 }
 
 // A URL without a path means the API of the token's workspace.
-static int set_url(struct http_client *client, const char *url, struct err *err) {
+static int set_url(struct http_client *client, const char *url, bool root, struct err *err) {
     const char *host = strstr(url, "://");
     if (str_starts(url, "unix:/")) {
         const char *path = strchr(url + 5, ':');
@@ -75,6 +75,9 @@ static int set_url(struct http_client *client, const char *url, struct err *err)
     } else {
         return err_set(err, -EINVAL, "'%.100s' is no URL such as http://127.0.0.1:3500/api/v1, nor unix:SOCKET", url);
     }
+    char *path = client->base ? strchr(strstr(client->base, "://") + 3, '/') : NULL;
+    if (root && path)
+        *path = '\0';
     client->local = client->base && is_local(client->base);
     return client->base && (client->socket || !str_starts(url, "unix:")) ? 0 : no_memory(err);
 }
@@ -83,7 +86,7 @@ int http_client_new(const struct http_client_options *options, struct http_clien
     struct http_client *client cleanup(http_client_freep) = mem_zalloc(sizeof *client);
     if (!client)
         return no_memory(err);
-    int r = set_url(client, options->url, err);
+    int r = set_url(client, options->url, options->root, err);
     if (r < 0)
         return r;
     if (!str_empty(options->token) && strpbrk(options->token, "\r\n"))

@@ -22,6 +22,7 @@ struct http_client_options {
     const char *url;     // http://HOST[:PORT][/PATH], https://…, or unix:SOCKET[:/PATH]
     const char *token;   // sent as bearer token; NULL: none
     const char *ca_cert; // PEM file that signs the server's certificate; NULL: the system's
+    bool root;           // paths are of the host, whatever path the URL has
     uint32_t timeout_s;  // of a short request as a whole; of a streamed one: without a byte
 };
 

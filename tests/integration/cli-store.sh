@@ -172,6 +172,15 @@ fails 3 "no" fs get default/none "$WORK/none"
 gives "" fs rm default/runs --recursive
 check "the file systems" "$(st fs du | sed -n 's/^\(default\) .*/\1/p')" default
 
+# backups
+export STOWAGE_ADMIN_TOKEN_FILE=$WORK/data/admin-token
+gives "$WORK/data/backups/first" store backup first
+fails 1 "is there already" store backup first
+fails 1 "token" store backup second --admin-token wrong
+check "a backup by its time" "$(st store backup | grep -c "^$WORK/data/backups/20[0-9]*-[0-9]*$")" 1
+check "it can be restored" "$("$BUILD/bin/stowage-sidecar" --restore "$WORK/data/backups/first" --data-dir "$WORK/again" \
+    >/dev/null 2>&1 && say restored)" restored
+
 # memory does not grow with what is moved; completion is a script that bash takes
 head -c 200000000 /dev/zero >"$WORK/large"
 peak() { # peak COMMAND…: KiB
