@@ -117,7 +117,8 @@ static int any_capacity(struct volumes *volumes, int64_t deadline_ns, int64_t *r
 }
 
 int volume_capacity(void *self, const struct call_context *ctx, const struct string_map *parameters,
-                    struct capacity_info *ret, struct err *err) {
+                    const char *topology, struct capacity_info *ret, struct err *err) {
+    (void)topology; // shares are reached from everywhere
     struct shared_parameters p cleanup(shared_parameters_done) = {0};
     struct share_location location cleanup(share_location_done) = {0};
     int64_t deadline_ns = share_deadline(ctx);

@@ -38,7 +38,7 @@ int volume_get(void *self, const struct call_context *ctx, const char *id, struc
 int volume_list(void *self, const struct call_context *ctx, const char *after, volume_emit_fn emit, void *arg,
                 struct err *err);
 int volume_capacity(void *self, const struct call_context *ctx, const struct string_map *parameters,
-                    struct capacity_info *ret, struct err *err);
+                    const char *topology, struct capacity_info *ret, struct err *err);
 int volume_expand(void *self, const struct call_context *ctx, const char *id, int64_t required_bytes,
                   int64_t limit_bytes, int64_t *ret_bytes, struct err *err);
 int volume_modify(void *self, const struct call_context *ctx, const char *id, const struct string_map *parameters,

@@ -85,7 +85,8 @@ int csi_get_capacity(const struct csi_call *call, const Csi__V1__GetCapacityRequ
     if (capabilities_check(call, capabilities, count, &parameters, NULL) < 0)
         return 0; // for volumes that nobody can make here there is no space
     struct capacity_info info = {0};
-    r = class->volumes->capacity(class->volumes_self, &call->context, &parameters, &info, err);
+    r = class->volumes->capacity(class->volumes_self, &call->context, &parameters,
+                                 topology_read(call, request->accessible_topology), &info, err);
     if (r < 0)
         return r;
     response->available_capacity = info.available_bytes;

@@ -40,6 +40,8 @@ static int read_create(const struct csi_call *call, const Csi__V1__CreateVolumeR
     if (r == 0)
         r = read_source(request->volume_content_source, ret, err);
     if (r == 0)
+        r = topologies_read(call, request->accessibility_requirements, ret, err);
+    if (r == 0)
         r = map_read(call, request->parameters, request->n_parameters, &ret->parameters, err);
     if (r == 0)
         r = map_read(call, request->mutable_parameters, request->n_mutable_parameters, &ret->mutable_parameters, err);
@@ -106,7 +108,7 @@ int csi_controller_expand_volume(const struct csi_call *call, const Csi__V1__Con
         r = capabilities_check(call, &capability, 1, &(struct string_map){0}, err);
     if (r < 0)
         return r;
-    response->node_expansion_required = false; // a volume grows on its share; nodes have nothing to do
+    response->node_expansion_required = class->node_expands;
     return class->volumes->expand(class->volumes_self, &call->context, request->volume_id, range.required, range.limit,
                                   &response->capacity_bytes, err);
 }

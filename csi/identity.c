@@ -47,6 +47,8 @@ int csi_get_plugin_capabilities(const struct csi_call *call, const Csi__V1__GetP
     bool groups = !class->volumes || (class->snapshots && class->snapshots->group_create);
     if (r == 0 && groups)
         r = add_service(call, CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__GROUP_CONTROLLER_SERVICE, &list, err);
+    if (r == 0 && class->topology_key)
+        r = add_service(call, CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__VOLUME_ACCESSIBILITY_CONSTRAINTS, &list, err);
     if (r == 0)
         r = add_expansion(call, &list, err);
     response->capabilities = (Csi__V1__PluginCapability **)list.items;

@@ -125,6 +125,15 @@ static int source_write(const struct csi_call *call, const struct volume_info *i
     return source->volume ? text_write(call, info->source_id, &source->volume->volume_id, err) : -ENOMEM;
 }
 
+static int volume_topology_write(const struct csi_call *call, const char *value, Csi__V1__Volume *volume,
+                                 struct err *err) {
+    volume->accessible_topology = arena_array(call->arena, 1, sizeof *volume->accessible_topology);
+    if (!volume->accessible_topology)
+        return no_memory(err);
+    volume->n_accessible_topology = 1;
+    return topology_write(call, value, &volume->accessible_topology[0], err);
+}
+
 int volume_write(const struct csi_call *call, const struct volume_info *info, Csi__V1__Volume **ret, struct err *err) {
     Csi__V1__Volume *volume = message_new(call, &csi__v1__volume__descriptor, err);
     if (!volume)
@@ -137,7 +146,7 @@ int volume_write(const struct csi_call *call, const struct volume_info *info, Cs
     if (r == 0)
         r = source_write(call, info, &volume->content_source, err);
     *ret = volume;
-    return r;
+    return r < 0 || !info->topology ? r : volume_topology_write(call, info->topology, volume, err);
 }
 
 int snapshot_write(const struct csi_call *call, const struct snapshot_info *info, Csi__V1__Snapshot **ret,

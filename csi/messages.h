@@ -20,6 +20,14 @@ int map_read(const struct csi_call *call, const void *entries, size_t count, str
 int map_write(const struct csi_call *call, const ProtobufCMessageDescriptor *entry, const struct string_pair *pairs,
               size_t count, void *ret_entries, size_t *ret_count, struct err *err) must_check;
 
+// Topologies: of their segments only the class's own key counts here.
+// The value a topology gives; NULL: it says nothing about the key.
+const char *topology_read(const struct csi_call *call, const Csi__V1__Topology *topology);
+// Where a volume is wanted: the preferred first, then what else is requisite. -EINVAL: a topology without the key.
+int topologies_read(const struct csi_call *call, const Csi__V1__TopologyRequirement *requirement,
+                    struct volume_create_request *ret, struct err *err) must_check;
+int topology_write(const struct csi_call *call, const char *value, Csi__V1__Topology **ret, struct err *err) must_check;
+
 // A new message with defaults, of the arena.
 void *message_new(const struct csi_call *call, const ProtobufCMessageDescriptor *type, struct err *err) must_check;
 int text_write(const struct csi_call *call, const char *text, char **ret, struct err *err) must_check; // NULL: ""

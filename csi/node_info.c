@@ -42,5 +42,6 @@ int csi_node_get_info(const struct csi_call *call, const Csi__V1__NodeGetInfoReq
     if (r < 0)
         return r;
     response->max_volumes_per_node = info.max_volumes;
-    return text_write(call, info.id, &response->node_id, err);
+    r = text_write(call, info.id, &response->node_id, err);
+    return r < 0 || !info.topology ? r : topology_write(call, info.topology, &response->accessible_topology, err);
 }

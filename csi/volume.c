@@ -36,6 +36,7 @@ void volume_info_done(struct volume_info *info) {
     free(info->published_nodes);
     free(info->id);
     free(info->source_id);
+    free(info->topology);
     free(info->condition);
     *info = (struct volume_info){0};
 }

@@ -74,6 +74,9 @@ struct volume_create_request {
     struct string_map parameters, mutable_parameters;
     enum content_source source;
     const char *source_id;
+    // Where it must be usable: values of the class's topology key, any of them will do. Count 0: anywhere.
+    const char *const *topologies;
+    size_t topology_count;
 };
 
 struct volume_info {
@@ -83,6 +86,7 @@ struct volume_info {
     size_t context_count;
     enum content_source source;
     char *source_id;
+    char *topology; // value of the class's topology key where it can be used; NULL: everywhere
     char **published_nodes;
     size_t published_count;
     bool abnormal;   // condition
@@ -122,8 +126,9 @@ struct volume_ops {
     // Sorted by id, those behind `after` (NULL: from the start).
     int (*list)(void *self, const struct call_context *ctx, const char *after, volume_emit_fn emit, void *arg,
                 struct err *err);
+    // `topology`: only what can be used there; NULL: everywhere.
     int (*capacity)(void *self, const struct call_context *ctx, const struct string_map *parameters,
-                    struct capacity_info *ret, struct err *err);
+                    const char *topology, struct capacity_info *ret, struct err *err);
     int (*expand)(void *self, const struct call_context *ctx, const char *id, int64_t required_bytes,
                   int64_t limit_bytes, int64_t *ret_bytes, struct err *err);
     int (*modify)(void *self, const struct call_context *ctx, const char *id, const struct string_map *parameters,
@@ -172,6 +177,8 @@ struct node_usage {
 struct node_info {
     char id[CSI_ID_MAX + 1];
     int64_t max_volumes; // 0: no limit
+    const char
+        *topology; // this node's value of the class's topology key; NULL: it has none. Lives as long as the class
 };
 
 struct node_ops {
@@ -194,6 +201,8 @@ struct node_ops {
 
 struct volume_class {                 // what a process serves
     const char *driver_name;          // "csi.stowage.dev"
+    const char *topology_key;         // of volumes that only some nodes reach; NULL: all nodes reach all
+    bool node_expands;                // growing needs the node as well (NodeExpandVolume)
     const struct volume_ops *volumes; // NULL in a process without a controller part
     void *volumes_self;
     const struct snapshot_ops *snapshots;

@@ -60,6 +60,7 @@ int fake_enter(struct fake_class *fake, const struct call_context *ctx, struct e
 
 static int describe(const struct fake_object *volume, struct volume_info *ret) {
     ret->id = mem_strdup(volume->id);
+    ret->topology = mem_strdup(FAKE_TOPOLOGY);
     ret->capacity_bytes = volume->size;
     ret->source = volume->kind;
     ret->source_id = volume->kind == CONTENT_EMPTY ? NULL : mem_strdup(volume->source);
@@ -86,6 +87,11 @@ static int create(void *self, const struct call_context *ctx, const struct volum
     bool known =
         request->source == CONTENT_EMPTY ||
         fake_object_by_id(request->source == CONTENT_VOLUME ? fake->volumes : fake->snapshots, request->source_id);
+    bool reachable = request->topology_count == 0;
+    for (size_t i = 0; i < request->topology_count; i++)
+        reachable = reachable || str_eq(request->topologies[i], FAKE_TOPOLOGY);
+    if (!reachable)
+        return err_set(err, -ENOSPC, "no space where the volume is wanted; first: '%s'", request->topologies[0]);
     if (!known)
         return err_set(err, -ENOENT, "no source '%s'", request->source_id);
     if (!volume) {
@@ -156,11 +162,12 @@ static int list(void *self, const struct call_context *ctx, const char *after, v
 }
 
 static int capacity(void *self, const struct call_context *ctx, const struct string_map *parameters,
-                    struct capacity_info *ret, struct err *err) {
+                    const char *topology, struct capacity_info *ret, struct err *err) {
     struct fake_class *fake = self;
     LOCK_SCOPE(&fake->lock);
     (void)parameters;
-    *ret = (struct capacity_info){.available_bytes = CAPACITY, .maximum_volume_bytes = CAPACITY / 2};
+    bool here = !topology || str_eq(topology, FAKE_TOPOLOGY);
+    *ret = (struct capacity_info){.available_bytes = here ? CAPACITY : 0, .maximum_volume_bytes = CAPACITY / 2};
     return fake_enter(fake, ctx, err);
 }
 
@@ -236,6 +243,7 @@ void fake_class_init(struct fake_class *fake) {
     static const char *const mutable_parameters[] = {"tier", NULL};
     *fake = (struct fake_class){
         .class = {.driver_name = "fake.stowage.dev",
+                  .topology_key = FAKE_TOPOLOGY_KEY,
                   .volumes = &volume_ops,
                   .volumes_self = fake,
                   .snapshots = &fake_snapshot_ops,

@@ -13,6 +13,8 @@
 #define FAKE_CLASS_MAX 256
 #define FAKE_NODE "fake-node"
 #define FAKE_NODE_VOLUMES 8
+#define FAKE_TOPOLOGY_KEY "topology.fake.stowage.dev/node"
+#define FAKE_TOPOLOGY "here" // the only place where its volumes can be used
 
 struct fake_object { // a volume, a snapshot or a group
     bool used;

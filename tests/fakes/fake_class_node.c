@@ -17,7 +17,7 @@ static int enter(struct fake_class *fake, const struct call_context *ctx, const 
 
 static int info(void *self, struct node_info *ret, struct err *err) {
     (void)self, (void)err;
-    *ret = (struct node_info){.id = FAKE_NODE, .max_volumes = FAKE_NODE_VOLUMES};
+    *ret = (struct node_info){.id = FAKE_NODE, .max_volumes = FAKE_NODE_VOLUMES, .topology = FAKE_TOPOLOGY};
     return 0;
 }
 

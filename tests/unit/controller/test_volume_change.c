@@ -106,9 +106,10 @@ static void capacity_is_the_share_s(void **arg) {
     struct err err = ERR_NONE;
     struct capacity_info info = {0};
     struct string_pair pairs[] = {{"server", FIXTURE_SERVER}, {"share", FIXTURE_SHARE}};
-    assert_int_equal(volume_ops.capacity(s->f.volumes, &s->f.ctx, &(struct string_map){0}, &info, &err), 0);
+    assert_int_equal(volume_ops.capacity(s->f.volumes, &s->f.ctx, &(struct string_map){0}, NULL, &info, &err), 0);
     assert_true(info.available_bytes > 0);
-    assert_int_equal(volume_ops.capacity(s->f.volumes, &s->f.ctx, &(struct string_map){pairs, 2}, &info, &err), 0);
+    assert_int_equal(volume_ops.capacity(s->f.volumes, &s->f.ctx, &(struct string_map){pairs, 2}, NULL, &info, &err),
+                     0);
     assert_true(info.available_bytes > 0);
 }
 
