@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "lib/base/file.h"
 #include "lib/base/hash.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -18,7 +19,6 @@
 
 #define RECORD_MAX (1024 * 1024) // bytes
 #define SUFFIX ".json"
-#define UNFINISHED ".new"
 #define NAME_SIZE (HASH_ID_LEN + sizeof ".json.damaged")
 
 struct node_store {
@@ -72,31 +72,6 @@ static void file_name(const char *id, char ret[NAME_SIZE]) {
     (void)memcpy(ret + HASH_ID_LEN, SUFFIX, sizeof SUFFIX);
 }
 
-// The whole text of a file, to be freed.
-static int read_text(int dir_fd, const char *name, char **ret, size_t *ret_len) {
-    int fd cleanup_close = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode) || st.st_size > RECORD_MAX)
-        return -EBADMSG;
-    size_t size = (size_t)st.st_size, len = 0;
-    char *text cleanup_free = mem_alloc(size + 1);
-    if (!text)
-        return -ENOMEM;
-    while (len < size) {
-        ssize_t n = read(fd, text + len, size - len);
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    *ret = take_ptr(text);
-    *ret_len = len;
-    return 0;
-}
-
 static int parse(const char *name, const char *text, size_t len, struct staged **ret, struct err *err) {
     struct json *json cleanup(json_freep) = NULL;
     int r = json_parse(text, len, RECORD_MAX, &json, err);
@@ -142,7 +117,7 @@ static int load_one(struct node_store *store, const char *name, int (*take)(stru
     size_t len = 0;
     struct staged *staged = NULL;
     struct err why = ERR_NONE;
-    int r = read_text(store->fd, name, &text, &len);
+    int r = file_read(store->fd, name, RECORD_MAX, &text, &len);
     if (r < 0 && r != -EBADMSG && r != -ENOMEM) // nothing is wrong with the record, as far as anybody knows
         return refuse(store, name, "repair the disk of --state-dir and restart stowage-node", err_name(r));
     if (r == 0)
@@ -156,10 +131,10 @@ static int load_one(struct node_store *store, const char *name, int (*take)(stru
 
 // What a process that was killed while it wrote has left. It never took effect, so nothing that was promised is in it.
 static int sweep_unfinished(struct node_store *store, const char *name) {
-    size_t len = strlen(name), suffix = strlen(UNFINISHED);
+    size_t len = strlen(name), suffix = strlen(FILE_UNFINISHED_SUFFIX);
     char record[NAME_SIZE];
     if (name[0] != '.' || len < suffix + 1 || len - suffix - 1 >= sizeof record ||
-        !str_eq(name + len - suffix, UNFINISHED))
+        !str_eq(name + len - suffix, FILE_UNFINISHED_SUFFIX))
         return 0;
     (void)snprintf(record, sizeof record, "%.*s", (int)(len - suffix - 1), name + 1);
     if (!is_record_name(record))
@@ -206,33 +181,6 @@ int node_store_check(struct node_store *store, const char *id, struct err *err) 
     return check_refused(store, name, id, err);
 }
 
-static int write_all(int fd, const char *text, size_t len) {
-    while (len > 0) {
-        ssize_t n = write(fd, text, len);
-        if (n < 0)
-            return -errno;
-        text += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
-static int replace(struct node_store *store, const char *name, const char *text) {
-    char temporary[NAME_SIZE + 8];
-    (void)snprintf(temporary, sizeof temporary, ".%s" UNFINISHED, name);
-    int fd cleanup_close = openat(store->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int r = fd < 0 ? -errno : write_all(fd, text, strlen(text));
-    if (r == 0 && fsync(fd) < 0)
-        r = -errno;
-    if (r == 0 && renameat(store->fd, temporary, store->fd, name) < 0)
-        r = -errno;
-    if (r == 0 && fsync(store->fd) < 0)
-        r = -errno;
-    if (r < 0)
-        (void)unlinkat(store->fd, temporary, 0);
-    return r;
-}
-
 int node_store_save(struct node_store *store, const struct staged *staged, struct err *err) {
     char name[NAME_SIZE];
     file_name(staged->id, name);
@@ -243,7 +191,7 @@ int node_store_save(struct node_store *store, const struct staged *staged, struc
     char *text cleanup_free = json ? json_dump(json, true) : NULL;
     if (!text)
         return err_set(err, -ENOMEM, "out of memory");
-    r = replace(store, name, text);
+    r = file_replace(store->fd, name, text, strlen(text));
     return r < 0 ? err_set(err, r, "state file %s/%s: %s", store->directory, name, err_name(r)) : 0;
 }
 
@@ -253,9 +201,6 @@ int node_store_remove(struct node_store *store, const char *id, struct err *err)
     int r = check_refused(store, name, id, err);
     if (r < 0)
         return r;
-    if (unlinkat(store->fd, name, 0) < 0 && errno != ENOENT)
-        r = -errno;
-    else if (fsync(store->fd) < 0)
-        r = -errno;
+    r = file_remove(store->fd, name);
     return r < 0 ? err_set(err, r, "state file %s/%s: %s", store->directory, name, err_name(r)) : 0;
 }
