@@ -65,6 +65,7 @@ library_of() {
     grpc/*) library=grpc ;;
     nfsc/*) library=libnfs ;;
     libmount/*) library=libmount ;;
+    blkid/*) library=libblkid ;;
     fuse*) library=libfuse ;;
     protobuf-c/*) library=protobuf-c ;;
     jansson*) library=jansson ;;

@@ -37,11 +37,12 @@ seconds_since() {
 packages_for() {
     case $1 in
     build) say "gcc libc6-dev cmake ninja-build pkg-config git ca-certificates protobuf-compiler protobuf-c-compiler" \
-        "libprotobuf-c-dev libgrpc-dev libnfs-dev libmount-dev libfuse3-dev libjansson-dev nettle-dev" \
+        "libprotobuf-c-dev libgrpc-dev libnfs-dev libmount-dev libblkid-dev libfuse3-dev libjansson-dev nettle-dev" \
         "libssl-dev libcurl4-openssl-dev libsqlite3-dev libcmocka-dev" ;;
     sanitizers) say "libasan8 libubsan1 libtsan2" ;;
     nfs-server) say "nfs-ganesha nfs-ganesha-vfs rpcbind netbase iproute2" ;;
     fuse) say "fuse3" ;;
+    local-volumes) say "e2fsprogs xfsprogs util-linux" ;;
     demo) say "curl" ;;
     integration) say "fuse3 procps sqlite3 attr curl dbench python3 python3-yaml git make gcc util-linux" ;;
     uml) say "user-mode-linux kmod netbase nfs-common nfs-kernel-server rpcbind iproute2" ;;

@@ -64,8 +64,8 @@ static int read_reply(int fd, int64_t deadline_ns, struct child_reply *ret) {
     }
 }
 
-// 0 or -EIO by the exit status; -ETIMEDOUT while it runs.
-static int wait_status(int pidfd, int64_t deadline_ns) {
+// 0 or -EIO by the exit status, which is told as the reply's first number; -ETIMEDOUT while it runs.
+static int wait_status(int pidfd, int64_t deadline_ns, struct child_reply *ret) {
     struct pollfd fd = {.fd = pidfd, .events = POLLIN};
     for (;;) {
         int n = poll(&fd, 1, process_poll_ms(deadline_ns));
@@ -73,7 +73,8 @@ static int wait_status(int pidfd, int64_t deadline_ns) {
             siginfo_t info = {0};
             if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0)
                 return -errno;
-            return info.si_code == CLD_EXITED && info.si_status == 0 ? 0 : -EIO;
+            ret->numbers[0] = info.si_code == CLD_EXITED ? info.si_status : CHILD_SIGNALLED;
+            return ret->numbers[0] == 0 ? 0 : -EIO;
         }
         if (n == 0 && clock_monotonic(&clock_system) >= deadline_ns)
             return -ETIMEDOUT;
@@ -100,8 +101,8 @@ static int finish(const struct child_request *request, pid_t pid, int reply_fd, 
     int pidfd cleanup_close = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
         return err_set(err, -errno, "%s: pidfd_open: %s", request->what, err_name(errno));
-    int r =
-        reply_fd >= 0 ? read_reply(reply_fd, request->deadline_ns, reply) : wait_status(pidfd, request->deadline_ns);
+    int r = reply_fd >= 0 ? read_reply(reply_fd, request->deadline_ns, reply)
+                          : wait_status(pidfd, request->deadline_ns, reply);
     if (r == -ETIMEDOUT) {
         give_up(&pidfd, request->key);
         return err_set(err, r, "%s did not end in time; does the server answer?", request->what);

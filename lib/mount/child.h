@@ -33,8 +33,9 @@ struct child_request {
     int64_t deadline_ns;     // absolute CLOCK_MONOTONIC
 };
 
-// Runs to the end. With `program` NULL the child's reply is returned, otherwise only its exit status counts (-EIO when
-// it is not 0). `ret` may be NULL.
+#define CHILD_SIGNALLED 255 // instead of the exit code of a program that a signal ended
+// Runs to the end. With `program` NULL the child's reply is returned, otherwise only its exit status counts: -EIO when it
+// is not 0, and then it is the reply's first number. `ret` may be NULL.
 int child_run(const struct child_request *request, struct child_reply *ret, struct err *err) must_check;
 
 // In main(), before anything else: is this process such a child? Then `return child_main(argc, argv);`.

@@ -9,3 +9,5 @@
 
 // Arguments: server, path, target, version ("" or "0": from 4.2 downwards), port, mount port ("0": default), options.
 int verb_nfs(char **args, struct child_reply *reply, struct err *err);
+// Arguments: device, target, type, options.
+int verb_device(char **args, struct child_reply *reply, struct err *err);
