@@ -10,6 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/str.h"
 #include "node-plugin/inline_shares.h"
+#include "node-plugin/local/pool.h"
 
 static const char *const modes[] = {"auto", "kernel", "fuse", NULL};
 static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
@@ -41,6 +42,10 @@ static const struct field rows[] = {
     {"inline-dir", FIELD_TEXT, AT(inline_dir), "/var/lib/kubelet/plugins/csi.stowage.dev.inline", "DIR",
      "where inline volumes are mounted for their pods; the mount service must see it at the same path",
      .check = check_path},
+    {"pool", FIELD_LIST, AT(pools), NULL, "NAME=image:/DIR",
+     "directory of this node for local volumes; may be repeated (default none)", .check = local_pool_check},
+    {"local-socket", FIELD_TEXT, AT(local_socket), "/run/stowage/local.sock", "PATH",
+     "unix socket on which CSI is served for local volumes, where there is a pool"},
     {"http", FIELD_TEXT, AT(http), "", "HOST:PORT", "address of /healthz and /metrics, empty for none"},
     {"threads", FIELD_U32, AT(threads), "16", "N", "requests served at once", .min = 1, .max = 256},
     {"log-level", FIELD_CHOICE, AT(log_level), "info", "LEVEL", "least important lines that are logged",

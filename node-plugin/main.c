@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// stowage-node: the CSI node service of the shared class. Configuration, objects in order, run, tear down in reverse.
+// stowage-node: the CSI node service of the shared class, and all of CSI for local volumes. Configuration, objects in order, run, tear down in reverse.
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,12 +12,18 @@
 #include "lib/http/health.h"
 #include "lib/mount/child.h"
 #include "node-plugin/config.h"
+#include "node-plugin/local/local.h"
 #include "node-plugin/metrics.h"
 #include "node-plugin/node.h"
 
-#define STOP_GRACE_MS 6000 // longer than any node call takes
+#define STOP_GRACE_MS 6000  // longer than any node call takes
+#define LOCAL_DEADLINE_S 60 // mkfs of a large disk takes longer than a mount
 #define SERVICE_WAIT_NS (30 * NS_PER_S)
 #define SERVICE_RETRY_MS 200
+
+static void stop_server(struct csi_server *const *server) {
+    (void)csi_server_stop(*server, STOP_GRACE_MS);
+}
 
 static int healthz(void *arg, struct str *body, const char **ret_type) {
     (void)arg;
@@ -67,7 +73,24 @@ static void choose_mode(const struct node_config *config, const struct launcher 
              LOG_S("node_default", mount_mode_name((enum mount_mode)config->mount_mode)));
 }
 
-static int serve(const struct node_config *config, struct node *node, const sigset_t *signals, struct err *err) {
+// Local volumes, on a socket of their own: a driver of their own to the orchestrator.
+static int start_local(const struct node_config *config, struct local *local, struct volume_class *class,
+                       struct csi_server **ret, struct err *err) {
+    if (!local)
+        return 0;
+    *class = local_class(local);
+    struct csi_server_options options = {
+        .socket = config->local_socket, .class = class, .threads = config->threads, .deadline_s = LOCAL_DEADLINE_S};
+    int r = csi_server_start(&options, ret, err);
+    if (r == 0)
+        log_info("serving local volumes", LOG_S("socket", config->local_socket),
+                 LOG_I("pools", (int64_t)config->pools.count));
+    return r;
+}
+
+static int serve(const struct node_config *config, struct node *node, struct local *local, const sigset_t *signals,
+                 struct err *err) {
+    struct volume_class local_volumes;
     struct volume_class class = {.driver_name = SHARED_DRIVER_NAME, .node = &node_ops, .node_self = node};
     struct csi_server_options options = {.socket = config->socket, .class = &class, .threads = config->threads};
     struct http_health *http cleanup(http_health_freep) = NULL;
@@ -76,16 +99,23 @@ static int serve(const struct node_config *config, struct node *node, const sigs
         if (r < 0)
             return r;
     }
-    struct csi_server *server = NULL;
+    struct csi_server *server cleanup(stop_server) = NULL, *local_server cleanup(stop_server) = NULL;
     int r = csi_server_start(&options, &server, err);
+    if (r == 0)
+        r = start_local(config, local, &local_volumes, &local_server, err);
     if (r < 0)
         return r;
     log_info("serving", LOG_S("socket", config->socket), LOG_S("node", node_config_node_id(config)));
     int signal = 0;
     (void)sigwait(signals, &signal);
     log_info("stopping; mounts stay", LOG_I("signal", signal));
-    (void)csi_server_stop(server, STOP_GRACE_MS);
     return 0;
+}
+
+static int make_local(const struct node_config *config, struct local **ret, struct err *err) {
+    const struct local_options options = {
+        .node_id = node_config_node_id(config), .max_volumes = config->max_volumes, .pools = &config->pools};
+    return config->pools.count > 0 ? local_new(&options, ret, err) : 0;
 }
 
 static int run(const struct node_config *config, struct err *err) {
@@ -108,8 +138,11 @@ static int run(const struct node_config *config, struct err *err) {
         return r;
     choose_mode(config, &mounter_options.launcher, &options.probe);
     struct node *node cleanup(node_freep) = NULL;
+    struct local *local cleanup(local_freep) = NULL;
     r = node_new(&options, &node, err);
-    return r < 0 ? r : serve(config, node, &signals, err);
+    if (r == 0)
+        r = make_local(config, &local, err);
+    return r < 0 ? r : serve(config, node, local, &signals, err);
 }
 
 int main(int argc, char **argv) {

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# The CSI project's own conformance tests, csi-sanity, against Stowage's controller and node on a real NFS server.
+# The CSI project's own conformance tests, csi-sanity, against Stowage on the real thing: class shared on an NFS server, class
+# local on a pool of this machine's disk.
 # Ends with "N passed, N failed, N skipped", counted from csi-sanity's report.
 #
-# usage: tests/sanity/run.sh shared [--keep] [--focus REGEX]
+# usage: tests/sanity/run.sh shared|local [--block] [--pool DIR] [--keep] [--focus REGEX]
+#   --block        local volumes as block devices instead of file systems
+#   --pool DIR     a directory for local volumes (default: one below /tmp); on XFS with reflink snapshots share blocks
 #   --keep         leave the logs and the report behind, and say where
 #   --focus REGEX  only the specs whose name matches
 #
@@ -20,7 +23,7 @@ CAPACITY=1073741824          # bytes of a test volume, and after expanding
 EXPANDED_CAPACITY=2147483648
 VOLUMES_PER_NODE=3           # small: the attach limit spec makes a volume for every slot
 
-class="" keep=0 focus=""
+class="" keep=0 focus="" access=mount pool=""
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help)
@@ -32,7 +35,12 @@ while [ $# -gt 0 ]; do
         focus=${2:?--focus needs a regular expression}
         shift
         ;;
-    shared) class=$1 ;;
+    --block) access=block ;;
+    --pool)
+        pool=${2:?--pool needs a directory}
+        shift
+        ;;
+    shared | local) class=$1 ;;
     *)
         note "unknown argument '$1'"
         show_help >&2
@@ -58,8 +66,7 @@ clean_up() {
     trap - EXIT INT TERM
     stowage_stop node "$work"
     stowage_end_mounts "$work"
-    stowage_stop controller "$work"
-    nfs_server_stop "$work/nfs"
+    end_"$class"
     if [ "$keep" = 1 ]; then
         note "logs and report: $work"
     else
@@ -68,7 +75,9 @@ clean_up() {
     exit "$rc"
 }
 
-write_parameters() {
+start_shared() {
+    install_for build nfs-server fuse
+    nfs_server_start "$work/nfs" "$work/export"
     # shellcheck disable=SC1091 # written by nfs_server_start
     . "$work/nfs/env"
     # shellcheck disable=SC2153 # from that file
@@ -79,8 +88,33 @@ nfsPort: "$NFS_PORT"
 mountPort: "$MNT_PORT"
 nfsVersion: "3"
 YAML
-    printf '{}\n' >"$work/snapshot.yaml"
-    printf 'onDelete: "delete"\n' >"$work/mutable.yaml"
+    controller_socket=$work/controller.sock node_socket=$work/node.sock
+    stowage_start controller "$work" --share "$NFS_HOST:$NFS_PORT:$MNT_PORT+3$NFS_SHARE" \
+        --node "sanity-node=$VOLUMES_PER_NODE"
+    stowage_start node "$work" --node-id sanity-node --max-volumes "$VOLUMES_PER_NODE" --mount-mode fuse
+}
+end_shared() {
+    stowage_stop controller "$work"
+    nfs_server_stop "$work/nfs"
+}
+
+start_local() {
+    install_for build local-volumes
+    [ -e /dev/loop-control ] || skip "this machine has no loop devices (modprobe loop)"
+    pool=${pool:-$work/pool}
+    mkdir -p "$pool"
+    printf 'pool: "sanity"\n' >"$work/class.yaml"
+    controller_socket=$work/local.sock node_socket=$work/local.sock
+    stowage_start node "$work" --node-id sanity-node --max-volumes "$VOLUMES_PER_NODE" --mount-mode fuse \
+        --pool "sanity=image:$pool" --local-socket "$work/local.sock"
+}
+end_local() {
+    local device
+    for device in $(losetup --list --noheadings --output NAME,BACK-FILE | awk -v dir="$pool/" 'index($2, dir) == 1 { print $1 }'); do
+        note "$device was left behind"
+        losetup --detach "$device" || true
+        rc=1
+    done
 }
 
 run_sanity() {
@@ -89,8 +123,8 @@ run_sanity() {
     # Serial, as csi-sanity wants it; mountdir and stagingdir must not exist yet.
     timeout -k 10 900 "$sanity" --ginkgo.no-color --ginkgo.timeout=14m --ginkgo.junit-report="$work/report.xml" \
         "${flags[@]}" \
-        --csi.endpoint="unix://$work/node.sock" --csi.controllerendpoint="unix://$work/controller.sock" \
-        --csi.testvolumesize="$CAPACITY" --csi.testvolumeexpandsize="$EXPANDED_CAPACITY" \
+        --csi.endpoint="unix://$node_socket" --csi.controllerendpoint="unix://$controller_socket" \
+        --csi.testvolumeaccesstype="$access" --csi.testvolumesize="$CAPACITY" --csi.testvolumeexpandsize="$EXPANDED_CAPACITY" \
         --csi.testvolumeparameters="$work/class.yaml" --csi.testsnapshotparameters="$work/snapshot.yaml" \
         --csi.testvolumemutableparameters="$work/mutable.yaml" --csi.testnodevolumeattachlimit \
         --csi.mountdir="$work/mount" --csi.stagingdir="$work/staging" \
@@ -135,16 +169,15 @@ show_report() {
 }
 
 find_csi_sanity
-install_for build nfs-server fuse
+[ "$access" = mount ] || [ "$class" = local ] || die "--block is for class local: a shared volume is a file system"
+install_for build
 [ -n "${STOWAGE_BUILD_DIR:-}" ] || build dev
 work=$(mktemp -d /tmp/stowage-sanity.XXXXXX)
 trap clean_up EXIT
 trap 'exit 130' INT TERM
-nfs_server_start "$work/nfs" "$work/export"
-write_parameters
-stowage_start controller "$work" --share "$NFS_HOST:$NFS_PORT:$MNT_PORT+3$NFS_SHARE" \
-    --node "sanity-node=$VOLUMES_PER_NODE"
-stowage_start node "$work" --node-id sanity-node --max-volumes "$VOLUMES_PER_NODE" --mount-mode fuse
+printf '{}\n' >"$work/snapshot.yaml"
+printf 'onDelete: "delete"\n' >"$work/mutable.yaml"
+start_"$class"
 started=$(now_ms)
 rc=0
 run_sanity || rc=$?
@@ -156,7 +189,7 @@ fi
 report=$(show_report)
 if [ "$rc" != 0 ]; then
     for log in controller node; do
-        grep -h '"level":"error"' "$work/$log.log" | tail -n 10 | sed "s/^/$log: /" || true
+        [ ! -e "$work/$log.log" ] || grep -h '"level":"error"' "$work/$log.log" | tail -n 10 | sed "s/^/$log: /" || true
     done
 fi
 say "$report"

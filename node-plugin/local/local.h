@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// The class "local": volumes on this node's own disks. The node is its own controller.
+//
+//     create   reserve room; the image; its record             (create.c)
+//     destroy  refused while mounted; the record, then the image; retained: the image first
+//     stage    image → loop device → mkfs when new → mount      (stage.c), publish binds it (publish.c)
+//
+// Why:     records stand on the pools, and what is attached and mounted is asked of the kernel: nothing else is kept, so
+//          a node plugin that was killed, upgraded or reinstalled knows all it knew.
+// Owns:    the pools and the map of their records; never mounts or loop devices: those outlive it.
+// Threads: RPCs of one volume are kept apart by the caller (csi/). `lock` guards the map and the reservations.
+// Fails:   see csi/volume.h; a pool that is broken: -ENODEV.
+#pragma once
+
+#include "csi/volume.h"
+#include "lib/base/fields.h"
+#include "lib/base/strmap.h"
+#include "lib/mount/loop.h"
+#include "lib/mount/table.h"
+#include "node-plugin/local/copies.h"
+#include "node-plugin/local/pool.h"
+
+#define LOCAL_DRIVER_NAME "local.csi.stowage.dev"
+#define LOCAL_TOPOLOGY_KEY "topology.local.csi.stowage.dev/node"
+#define LOCAL_BYTES_DEFAULT (INT64_C(1) << 30) // when a request names no size
+#define LOCAL_BYTES_UNIT (INT64_C(1) << 20)    // sizes are rounded up to this
+
+struct local_options {
+    const char *node_id;            // borrowed
+    int64_t max_volumes;            // that may be published at once; 0: no limit
+    const struct field_list *pools; // as --pool has them
+};
+
+struct local {
+    const char *node_id;
+    int64_t max_volumes;
+    struct local_pool **pools;
+    size_t pool_count;
+    int64_t *reserved; // of each pool: bytes of volumes that are being made
+    pthread_mutex_t lock;
+    struct strmap records; // id → struct local_record *
+    struct copies *copies;
+};
+
+int local_new(const struct local_options *options, struct local **ret, struct err *err) must_check;
+struct local *local_free(struct local *local);
+DEFINE_CLEANUP(local)
+// What a process serves of it: `self` is the struct local. Borrows.
+struct volume_class local_class(struct local *local);
+
+// ---- shared by the files of this folder ----
+
+// records.c: the map. A found record is a copy.
+bool local_find(struct local *local, const char *id, struct local_record *ret);
+int local_get(struct local *local, const char *id, enum local_kind kind, struct local_record *ret,
+              struct err *err) must_check; // -ENOENT: a message that names it
+int local_save(struct local *local, const struct local_record *record, struct err *err) must_check; // pool, then map
+int local_forget(struct local *local, const char *id, struct err *err) must_check;                  // pool, then map
+// Copies of all records of a kind, sorted by id; to be freed. `after` NULL: from the start.
+int local_list(struct local *local, enum local_kind kind, const char *after, struct local_record **ret,
+               size_t *ret_count, struct err *err) must_check;
+struct local_pool *local_pool_named(struct local *local, const char *name); // NULL: none
+// The pool of an id, ready for use.
+int local_pool_for(struct local *local, const char *id, struct local_pool **ret, struct err *err) must_check;
+// Room in a pool that nobody was promised.
+int local_room(struct local *local, const struct local_pool *pool, int64_t *ret_bytes, struct err *err) must_check;
+int local_reserve(struct local *local, const struct local_pool *pool, int64_t bytes, struct err *err) must_check;
+void local_release(struct local *local, const struct local_pool *pool, int64_t bytes);
+// The id of a name on this node; the same name always gives the same.
+int local_id(const struct local *local, enum local_kind kind, const char *name, const struct local_pool *pool,
+             char ret[static CSI_ID_MAX + 1], struct err *err) must_check;
+
+// copy.c: the data of a volume or snapshot as one moment had it, whether it is in use or not.
+int local_copy(struct local *local, const struct call_context *ctx, const struct local_record *from, const char *to,
+               int64_t bytes, struct err *err) must_check;
+
+// create.c
+int local_create(void *self, const struct call_context *ctx, const struct volume_create_request *request,
+                 struct volume_info *ret, struct err *err);
+// parameters.c
+struct local_parameters {
+    char *pool;
+    int allocation, provisioning, on_delete; // indices of the choices; provisioning 1: full
+};
+int local_parameters_parse(const struct string_map *parameters, struct local_parameters *ret,
+                           struct err *err) must_check;
+void local_parameters_done(struct local_parameters *parameters);
+int local_on_delete_parse(const struct string_map *parameters, int *ret, struct err *err) must_check;
+// The pool that the parameters name, or the only one there is.
+int local_parameters_pool(struct local *local, const struct local_parameters *parameters, struct local_pool **ret,
+                          struct err *err) must_check;
+int local_supports(void *self, const struct volume_capability *capability, const struct string_map *parameters,
+                   struct err *err);
+
+extern const struct volume_ops local_volume_ops;                                                       // volume.c
+extern const struct snapshot_ops local_snapshot_ops;                                                   // snapshot.c
+extern const struct node_ops local_node_ops;                                                           // node.c
+int local_fill(const struct local *local, const struct local_record *record, struct volume_info *ret); // volume.c
+
+// device.c: the loop device of a volume and what is mounted of it.
+struct local_device {
+    bool attached;
+    unsigned number;
+    char path[LOOP_PATH_SIZE];
+};
+int local_device_find(const struct local_pool *pool, const char *id, struct local_device *ret,
+                      struct err *err) must_check; // not attached: 0
+// How a mount shows the device: as a file system, or as a device file.
+bool local_is_mount_of(const struct mount_entry *entry, const struct local_device *device);
+const struct mount_entry *local_next_mount(const struct mount_table *table, const struct local_device *device,
+                                           size_t *cursor); // NULL: no more
+// Every mount of it is gone? -EBUSY naming one; `except` (may be NULL) does not count.
+int local_refuse_mounted(const struct mount_table *table, const struct local_device *device, const char *except,
+                         struct err *err) must_check;
+// At the start: file systems that a killed process held still go on; loop devices that nobody mounts are let go.
+void local_device_recover(const struct local_pool *pool);
+
+// stage.c, publish.c
+int local_stage(void *self, const struct call_context *ctx, const struct node_stage_request *request, struct err *err);
+int local_unstage(void *self, const struct call_context *ctx, const char *id, const char *path, struct err *err);
+int local_publish(void *self, const struct call_context *ctx, const struct node_publish_request *request,
+                  struct err *err);
+int local_unpublish(void *self, const struct call_context *ctx, const char *id, const char *path, struct err *err);

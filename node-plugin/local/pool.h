@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pool: a directory of this node in which local volumes live, with their records beside them.
+//
+//     <directory>/.stowage/lock             held by the node plugin that serves the pool
+//     <directory>/.stowage/records/<key>.json
+//     <directory>/.stowage/data/<key>       the image of a volume or snapshot; ".<key>.new": one that is being made
+//     <directory>/.stowage/retained/        what volumes with onDelete: retain left
+//
+// Order:   data before its record when something is made, the record before its data when it is removed: so data without
+//          a record was never promised to anybody and is removed at the start, unless a record that cannot be read bears
+//          its name.
+// Threads: any; one call an object at a time.
+// Fails:   -ENODEV: the pool's directory is missing or cannot be used (told by `broken`, again at each use).
+#pragma once
+
+#include "node-plugin/local/record.h"
+
+struct local_pool {
+    char *name, *directory;
+    char *data, *retained; // paths
+    int records_fd, data_fd, lock_fd;
+    bool reflink;      // can its file system share blocks between files?
+    struct err broken; // code 0: in order
+};
+
+// "NAME=image:/DIRECTORY", as --pool has it: -EINVAL with the remedy. The directory is not looked at.
+int local_pool_parse(const char *text, struct local_pool **ret, struct err *err) must_check;
+int local_pool_check(const char *text, struct err *err); // for the flag's table
+struct local_pool *local_pool_free(struct local_pool *pool);
+DEFINE_CLEANUP(local_pool)
+
+// Makes its folders, takes its lock, hands every readable record to `take`, removes what was never promised. A pool that
+// cannot be opened is `broken`, and logged.
+void local_pool_open(struct local_pool *pool, int (*take)(const struct local_record *record, void *arg), void *arg);
+int local_pool_ready(const struct local_pool *pool, struct err *err) must_check; // 0, or -ENODEV with what is wrong
+
+int local_pool_save(const struct local_pool *pool, const struct local_record *record, struct err *err) must_check;
+int local_pool_forget(const struct local_pool *pool, const char *id, struct err *err) must_check;
+
+struct local_space { // of the pool's file system, in bytes
+    int64_t total, available;
+};
+int local_pool_space(const struct local_pool *pool, struct local_space *ret, struct err *err) must_check;
+
+// The part of an id between its kind and its pool: names of files. False: no such id.
+bool local_key(const char *id, char ret[static HASH_ID_LEN + 1]);
+const char *local_pool_of(const char *id); // NULL: no such id

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// NodeStageVolume: the image on a loop device, a file system on it when it is new, mounted. Block access: the device.
+#include <errno.h>
+
+#include "lib/base/log.h"
+#include "lib/base/str.h"
+#include "lib/mount/filesystem.h"
+#include "lib/mount/mount.h"
+#include "node-plugin/local/local.h"
+#include "node-plugin/path.h"
+
+struct stage {
+    struct local *local;
+    struct local_pool *pool;
+    struct local_record record;
+    struct local_device device;
+    int device_fd; // keeps a device that clears itself
+    const char *type;
+    int64_t deadline_ns;
+};
+
+static int attach(struct stage *stage, bool autoclear, struct err *err) {
+    char image[IMAGE_PATH_SIZE];
+    int r = local_device_find(stage->pool, stage->record.id, &stage->device, err);
+    if (r < 0 || stage->device.attached)
+        return r;
+    r = image_path(stage->pool, stage->record.id, image, err);
+    if (r < 0)
+        return r;
+    const struct loop_options options = {.autoclear = autoclear};
+    r = loop_attach(image, &options, &stage->device.number, &stage->device_fd, err);
+    if (r < 0)
+        return r;
+    stage->device.attached = true;
+    loop_path(stage->device.number, stage->device.path);
+    if (!loop_uses_direct_io(stage->device.number))
+        log_info("loop device without direct I/O: its file system does not take it", LOG_S("volume", stage->record.id),
+                 LOG_S("device", stage->device.path));
+    return 0;
+}
+
+// A file system is made once in the life of a volume; what does not look like it afterwards is never overwritten.
+static int prepare(struct stage *stage, struct err *err) {
+    char found[FILESYSTEM_TYPE_SIZE];
+    struct local_record *record = &stage->record;
+    int r = filesystem_probe(stage->device.path, found, err);
+    if (r < 0)
+        return r;
+    if (record->formatted[0])
+        return str_eq(found, record->formatted)
+                   ? filesystem_check(stage->device.path, record->formatted, stage->deadline_ns, err)
+                   : err_set(err, -EBADMSG, "volume '%.60s' was formatted with %s and shows '%s' now; restore it",
+                             record->id, record->formatted, found);
+    if (found[0] && !str_eq(found, stage->type)) // its own type: a mkfs whose end was not recorded, so nobody used it
+        return err_set(err, -EBUSY, "volume '%.60s' holds '%s'; wipe it by wipefs to use it as a file system",
+                       record->id, found);
+    r = filesystem_make(stage->device.path, stage->type, stage->deadline_ns, err);
+    if (r < 0)
+        return r;
+    if (LOCAL_SET(record->formatted, stage->type) < 0)
+        return err_set(err, -EINVAL, "file system '%.40s' is not served", stage->type);
+    record->fs_bytes = record->bytes;
+    return local_save(stage->local, record, err);
+}
+
+static int join_flags(const struct volume_capability *capability, const char *type, struct str *ret, struct err *err) {
+    if (str_eq(type, "xfs"))
+        (void)str_append(ret, "nouuid"); // a clone bears the identity of its original
+    for (size_t i = 0; i < capability->mount_flag_count; i++)
+        (void)str_printf(ret, "%s%s", ret->len > 0 ? "," : "", capability->mount_flags[i]);
+    return ret->failed ? err_set(err, -ENOMEM, "out of memory") : 0;
+}
+
+static int grow(struct stage *stage, const char *path, struct err *err) {
+    struct local_record *record = &stage->record;
+    if (record->fs_bytes >= record->bytes)
+        return 0;
+    int r = filesystem_grow(stage->device.path, path, record->formatted, stage->deadline_ns, err);
+    record->fs_bytes = record->bytes;
+    return r < 0 ? r : local_save(stage->local, record, err);
+}
+
+static int mount_new(struct stage *stage, const struct volume_capability *capability, const char *path,
+                     struct err *err) {
+    struct str options cleanup_str = {0};
+    bool created = false;
+    int r = path_make_directory(path, &created, err);
+    if (r == 0)
+        r = attach(stage, true, err);
+    if (r == 0)
+        r = prepare(stage, err);
+    if (r == 0)
+        r = join_flags(capability, stage->type, &options, err);
+    if (r == 0)
+        r = filesystem_mount(stage->device.path, path, stage->type, str_text(&options), stage->deadline_ns, err);
+    if (r < 0)
+        return r;
+    r = grow(stage, path, err);
+    if (r < 0) {
+        struct err undo = ERR_NONE;
+        if (mount_unmount(path, true, stage->deadline_ns, &undo) < 0)
+            log_warning("mount of a volume that could not be staged stays", LOG_S("reason", undo.msg));
+        return r;
+    }
+    log_info("local volume staged", LOG_S("volume", stage->record.id), LOG_S("path", path),
+             LOG_S("device", stage->device.path), LOG_S("type", stage->type));
+    return 0;
+}
+
+static int stage_mount(struct stage *stage, const struct volume_capability *capability, const char *path,
+                       const struct mount_table *table, struct err *err) {
+    const struct local_record *record = &stage->record;
+    const char *asked = str_empty(capability->fs_type) ? NULL : capability->fs_type;
+    stage->type = record->formatted[0] ? record->formatted
+                  : asked              ? asked
+                  : record->fs_type[0] ? record->fs_type
+                                       : "ext4";
+    if (asked && !str_eq(asked, stage->type))
+        return err_set(err, -EINVAL, "volume '%.60s' is formatted with %s, %.40s is asked for", record->id, stage->type,
+                       asked);
+    const struct mount_entry *entry = mount_table_find(table, path);
+    int r = local_device_find(stage->pool, record->id, &stage->device, err);
+    if (r < 0)
+        return r;
+    if (entry && local_is_mount_of(entry, &stage->device))
+        return grow(stage, path, err);
+    if (entry)
+        return err_set(err, -EEXIST, "%.120s is a %s mount of '%.60s' already; umount it first", path, entry->fs_type,
+                       entry->source);
+    return mount_new(stage, capability, path, err);
+}
+
+static int begin(struct local *local, const char *id, struct stage *ret, struct err *err) {
+    ret->local = local;
+    ret->device_fd = -1;
+    int r = local_get(local, id, LOCAL_VOLUME, &ret->record, err);
+    return r < 0 ? r : local_pool_for(local, id, &ret->pool, err);
+}
+
+int local_stage(void *self, const struct call_context *ctx, const struct node_stage_request *request, struct err *err) {
+    struct stage stage = {.deadline_ns = ctx->deadline_ns};
+    struct mount_table *table cleanup(mount_table_freep) = NULL;
+    char *path cleanup_free = NULL;
+    int r = begin(self, request->volume_id, &stage, err);
+    if (r == 0)
+        r = local_supports(self, &request->capability, &(struct string_map){0}, err);
+    if (r == 0)
+        r = mount_table_load(NULL, &table, err);
+    if (r == 0)
+        r = path_resolve(request->staging_path, table, &path, err);
+    if (r < 0)
+        return r;
+    r = request->capability.block ? attach(&stage, false, err)
+                                  : stage_mount(&stage, &request->capability, path, table, err);
+    cleanup_closep(&stage.device_fd);
+    return r;
+}
+
+int local_unstage(void *self, const struct call_context *ctx, const char *id, const char *staging_path,
+                  struct err *err) {
+    struct stage stage = {0};
+    struct mount_table *table cleanup(mount_table_freep) = NULL;
+    char *path cleanup_free = NULL;
+    int r = begin(self, id, &stage, err);
+    if (r == -ENOENT) // deleted by force: nothing of it can be staged
+        return 0;
+    if (r == 0)
+        r = mount_table_load(NULL, &table, err);
+    if (r == 0)
+        r = local_device_find(stage.pool, id, &stage.device, err);
+    if (r == 0)
+        r = path_resolve(staging_path, table, &path, err);
+    if (r == -ENOENT)
+        r = 0;
+    if (r < 0 || !stage.device.attached)
+        return r;
+    r = local_refuse_mounted(table, &stage.device, path, err);
+    const struct mount_entry *entry = path ? mount_table_find(table, path) : NULL;
+    if (r == 0 && entry && local_is_mount_of(entry, &stage.device))
+        r = mount_unmount(path, false, ctx->deadline_ns, err);
+    if (r == 0)
+        r = loop_detach(stage.device.number, err);
+    if (r == 0)
+        log_info("local volume unstaged", LOG_S("volume", id), LOG_S("path", staging_path));
+    return r;
+}
