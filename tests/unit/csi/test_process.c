@@ -12,7 +12,7 @@ static void test_identity(void **state) {
     assert_string_equal(info->name, "fake.stowage.dev");
     assert_string_equal(info->vendor_version, STOWAGE_VERSION);
     assert_true(CALL(f, Identity, Probe, probe, RPC_OK, )->ready->value);
-    assert_int_equal(CALL(f, Identity, GetPluginCapabilities, get_plugin_capabilities, RPC_OK, )->n_capabilities, 3);
+    assert_int_equal(CALL(f, Identity, GetPluginCapabilities, get_plugin_capabilities, RPC_OK, )->n_capabilities, 4);
     assert_int_equal(
         CALL(f, Controller, ControllerGetCapabilities, controller_get_capabilities, RPC_OK, )->n_capabilities, 15);
     assert_int_equal(CALL(f, Node, NodeGetCapabilities, node_get_capabilities, RPC_OK, )->n_capabilities, 5);
