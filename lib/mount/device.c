@@ -27,5 +27,7 @@ int verb_device(char **args, struct child_reply *reply, struct err *err) {
     if (r > 0 || (r < 0 && mnt_context_syscall_called(context)))
         r = -mnt_context_get_syscall_errno(context);
     mnt_free_context(context);
+    if (r == -ENOSYS) // so says XFS of sectors that it cannot use; the caller would read that there is no mount(2)
+        r = -EIO;
     return r < 0 ? err_set(err, r, "mount of %s (%s, options '%.80s'): %s", args[0], args[2], args[3], err_name(r)) : 0;
 }

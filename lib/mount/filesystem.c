@@ -21,7 +21,7 @@ static const struct filesystem {
     const char *make[ARGS_MAX], *check[ARGS_MAX], *grow[ARGS_MAX];
 } filesystems[] = {
     {"ext4",
-     // Reserved blocks would be lost to a volume, and lazy initialization would write behind the first user's back.
+     // Blocks reserved for root would be lost to a volume; its image is a hole already, so there is nothing to discard.
      {"mkfs.ext4", "-q", "-F", "-m0", "-Enodiscard", "DEVICE"},
      {"e2fsck", "-p", "DEVICE"},
      {"resize2fs", "DEVICE"}},

@@ -111,7 +111,7 @@ int loop_attach(const char *image, const struct loop_options *options, unsigned 
     int backing cleanup_close = open(image, (options->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
     if (backing < 0)
         return err_set(err, -errno, "image %s: %s", image, err_name(errno));
-    struct loop_config config = {.fd = (unsigned)backing};
+    struct loop_config config = {.fd = (unsigned)backing, .block_size = LOOP_BLOCK_SIZE};
     config.info.lo_flags = LO_FLAGS_DIRECT_IO | (options->read_only ? LO_FLAGS_READ_ONLY : 0) |
                            (options->autoclear ? LO_FLAGS_AUTOCLEAR : 0);
     (void)snprintf((char *)config.info.lo_file_name, sizeof config.info.lo_file_name, "%s", image);

@@ -15,6 +15,11 @@
 
 #define LOOP_PATH_SIZE 32 // of "/dev/loop123"
 
+// Logical block size of every device, in bytes: what any file takes direct I/O in, reflinked ones and disks with 4 KiB
+// sectors as well. It is fixed because the kernel's own choice follows the file (an image shares blocks since its
+// snapshot, say), and a file system made with smaller blocks could not be mounted any more.
+#define LOOP_BLOCK_SIZE 4096
+
 struct loop_options {
     bool read_only;
     bool autoclear; // the kernel lets go of it when the last user (also this call's descriptor) does

@@ -78,8 +78,10 @@ static void test_without_the_key(void **state) {
     wish.n_requisite = 1;
     CREATE_AT(RPC_INVALID_ARGUMENT, "v", &wish);
     assert_non_null(strstr(f->status.message, FAKE_TOPOLOGY_KEY));
-    f->fake.class.topology_key = NULL; // a class whose volumes are reached from everywhere
     f->reply = rpc_message_free(f->reply);
+    stop(f);
+    f->fake.class.topology_key = NULL; // a class whose volumes are reached from everywhere
+    start(f);
     CREATE_AT(RPC_OK, "v", &wish);
 }
 
