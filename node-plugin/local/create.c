@@ -121,6 +121,7 @@ static int begin(const struct volume_create_request *request, const struct local
     if (LOCAL_SET(ret->name, request->name) < 0 || LOCAL_SET(ret->source_id, request->source_id) < 0 ||
         LOCAL_SET(ret->fs_type, type_of(request)) < 0 || LOCAL_SET(ret->formatted, source->formatted) < 0)
         return err_set(err, -EINVAL, "a name in the request is too long");
+    ret->raw = !ret->fs_type[0] || source->raw;
     if (source->formatted[0] && ret->fs_type[0] && !str_eq(source->formatted, ret->fs_type))
         return err_set(err, -EINVAL, "the source holds %s, %s is asked for; ask for %s", source->formatted,
                        ret->fs_type, source->formatted);

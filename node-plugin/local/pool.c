@@ -133,7 +133,7 @@ static int open_folders(struct local_pool *pool) {
         r = open_folder(own, "data", &pool->data_fd);
     if (r == 0)
         r = open_folder(own, "retained", &retained);
-    if (r == 0 && (pool->lock_fd = openat(own, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
+    if (r == 0 && (pool->lock_fd = openat(own, "lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0600)) < 0)
         r = -errno;
     if (r < 0)
         return err_set(&pool->broken, -ENODEV, "%s/.stowage: %s; make it writable", pool->directory, err_name(r));

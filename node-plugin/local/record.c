@@ -35,6 +35,7 @@ static const struct row {
     ROW("full", TRUTH, full),
     ROW("onDelete", CHOICE, on_delete),
     ROW("fsType", TEXT, fs_type),
+    ROW("raw", TRUTH, raw),
     ROW("formatted", TEXT, formatted),
     ROW("fsBytes", NUMBER, fs_bytes),
     ROW("published", TRUTH, published),

@@ -32,6 +32,7 @@ struct local_record {
     bool full;                     // all of its space is allocated at once
     int on_delete;                 // enum local_on_delete
     char fs_type[LOCAL_FS_SIZE];   // asked for when it was made; "" for block access
+    bool raw;                      // made for block access, or a copy of such: never formatted by us. Also of snapshots
     char formatted[LOCAL_FS_SIZE]; // what it was formatted with; "" not yet. Also of snapshots
     int64_t fs_bytes;              // the size of the file system in it, as made or last grown
     bool published, published_read_only;

@@ -75,6 +75,7 @@ static int make(struct local *local, const struct call_context *ctx, const char 
     if (r < 0)
         return r;
     record.bytes = volume.bytes;
+    record.raw = volume.raw;
     record.fs_bytes = volume.fs_bytes;
     record.created_ns = clock_wall(&clock_system);
     r = local_save(local, &record, err);

@@ -39,23 +39,36 @@ static int attach(struct stage *stage, bool autoclear, struct err *err) {
     return 0;
 }
 
+// May a file system be made, or is there one already? Not where somebody's data may be.
+static int judge_content(const struct stage *stage, const char *found, bool *ret_make, struct err *err) {
+    const struct local_record *record = &stage->record;
+    bool mine = str_eq(found, stage->type);
+    *ret_make = !record->formatted[0] && !record->raw; // also over one's own type: a mkfs whose end was not recorded
+    if (record->formatted[0] && !mine)
+        return err_set(err, -EBADMSG, "volume '%.60s' was formatted with %s and shows '%s' now; restore it", record->id,
+                       record->formatted, found);
+    if (record->raw && !mine)
+        return err_set(err, -EBUSY,
+                       "volume '%.60s' was made as a block device and holds no %s; use it with volumeMode Block",
+                       record->id, stage->type);
+    if (*ret_make && found[0] && !mine)
+        return err_set(err, -EBUSY, "volume '%.60s' holds '%s'; wipe it by wipefs to use it as a file system",
+                       record->id, found);
+    return 0;
+}
+
 // A file system is made once in the life of a volume; what does not look like it afterwards is never overwritten.
 static int prepare(struct stage *stage, struct err *err) {
     char found[FILESYSTEM_TYPE_SIZE];
     struct local_record *record = &stage->record;
+    bool make = false;
     int r = filesystem_probe(stage->device.path, found, err);
-    if (r < 0)
-        return r;
-    if (record->formatted[0])
-        return str_eq(found, record->formatted)
-                   ? filesystem_check(stage->device.path, record->formatted, stage->deadline_ns, err)
-                   : err_set(err, -EBADMSG, "volume '%.60s' was formatted with %s and shows '%s' now; restore it",
-                             record->id, record->formatted, found);
-    if (found[0] && !str_eq(found, stage->type)) // its own type: a mkfs whose end was not recorded, so nobody used it
-        return err_set(err, -EBUSY, "volume '%.60s' holds '%s'; wipe it by wipefs to use it as a file system",
-                       record->id, found);
-    r = filesystem_make(stage->device.path, stage->type, stage->deadline_ns, err);
-    if (r < 0)
+    if (r == 0)
+        r = judge_content(stage, found, &make, err);
+    if (r == 0)
+        r = make ? filesystem_make(stage->device.path, stage->type, stage->deadline_ns, err)
+                 : filesystem_check(stage->device.path, stage->type, stage->deadline_ns, err);
+    if (r < 0 || record->formatted[0])
         return r;
     if (LOCAL_SET(record->formatted, stage->type) < 0)
         return err_set(err, -EINVAL, "file system '%.40s' is not served", stage->type);
