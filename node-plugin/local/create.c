@@ -90,7 +90,7 @@ static int find_source(struct local *local, const struct volume_create_request *
 static int make_data(struct local *local, const struct call_context *ctx, const struct local_pool *pool,
                      const struct local_record *source, const struct local_record *record, struct err *err) {
     return source->id[0] ? local_copy(local, ctx, source, record->id, record->bytes, err)
-                         : image_create(pool, record->id, record->bytes, record->full, err);
+                         : pool->allocation->create(pool, record->id, record->bytes, record->full, err);
 }
 
 static int make(struct local *local, const struct call_context *ctx, const struct local_pool *pool,

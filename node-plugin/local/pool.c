@@ -52,12 +52,12 @@ static bool is_pool_name(const char *name, size_t len) {
 int local_pool_check(const char *text, struct err *err) {
     const char *equals = strchr(text, '='), *colon = equals ? strchr(equals, ':') : NULL;
     if (!colon)
-        return err_set(err, -EINVAL, "pool '%.120s' is not NAME=image:/DIRECTORY", text);
+        return err_set(err, -EINVAL, "pool '%.120s' is not NAME=KIND:/DIRECTORY", text);
     if (!is_pool_name(text, (size_t)(equals - text)))
         return err_set(err, -EINVAL, "pool '%.100s': its name must be of a-z, 0-9 and '-', at most %d characters", text,
                        LOCAL_POOL_SIZE - 1);
-    if ((size_t)(colon - equals - 1) != strlen("image") || !str_starts(equals + 1, "image:"))
-        return err_set(err, -EINVAL, "pool '%.120s': its kind must be 'image'", text);
+    if (!allocation_named(equals + 1, (size_t)(colon - equals - 1)))
+        return err_set(err, -EINVAL, "pool '%.120s': its kind must be %s", text, allocation_names());
     if (colon[1] != '/')
         return err_set(err, -EINVAL, "pool '%.120s': its directory must be an absolute path", text);
     return 0;
@@ -71,7 +71,9 @@ int local_pool_parse(const char *text, struct local_pool **ret, struct err *err)
     struct local_pool *pool cleanup(local_pool_freep) = mem_zalloc(sizeof *pool);
     if (!pool)
         return err_set(err, -ENOMEM, "out of memory");
+    (void)pthread_mutex_init(&pool->lock, NULL);
     pool->records_fd = pool->data_fd = pool->lock_fd = -1;
+    pool->allocation = allocation_named(equals + 1, (size_t)(strchr(equals, ':') - equals - 1));
     pool->name = mem_strndup(text, (size_t)(equals - text));
     pool->directory = mem_strdup(strchr(equals, ':') + 1);
     if (!pool->name || !pool->directory)
@@ -95,6 +97,7 @@ struct local_pool *local_pool_free(struct local_pool *pool) {
         free(pool->directory);
         free(pool->data);
         free(pool->retained);
+        (void)pthread_mutex_destroy(&pool->lock);
         free(pool);
     }
     return NULL;
@@ -140,7 +143,7 @@ static int open_folders(struct local_pool *pool) {
     if (flock(pool->lock_fd, LOCK_EX | LOCK_NB) < 0)
         return err_set(&pool->broken, -ENODEV, "%s is served by another stowage-node; stop it first", pool->directory);
     pool->reflink = can_reflink(pool->data_fd);
-    return 0;
+    return pool->allocation->open ? pool->allocation->open(pool, &pool->broken) : 0;
 }
 
 static void record_name(const char *key, char ret[static RECORD_NAME_SIZE]) {
@@ -217,7 +220,7 @@ static int sweep_one(struct local_pool *pool, const char *name, void *arg) {
     if (!unfinished && errno != ENOENT)
         return 0; // nobody can tell
     log_warning("data that no record knows is removed", LOG_S("pool", pool->name), LOG_S("file", name));
-    (void)unlinkat(pool->data_fd, name, 0);
+    pool->allocation->sweep(pool, name);
     return 0;
 }
 
@@ -234,8 +237,8 @@ void local_pool_open(struct local_pool *pool, int (*take)(const struct local_rec
         log_error("local pool cannot be used; its volumes are refused until stowage-node starts again",
                   LOG_S("pool", pool->name), LOG_S("reason", pool->broken.msg));
     else
-        log_info("local pool opened", LOG_S("pool", pool->name), LOG_S("directory", pool->directory),
-                 LOG_S("snapshots", pool->reflink ? "reflink" : "copy"));
+        log_info("local pool opened", LOG_S("pool", pool->name), LOG_S("kind", pool->allocation->name),
+                 LOG_S("directory", pool->directory), LOG_S("snapshots", pool->reflink ? "reflink" : "copy"));
 }
 
 int local_pool_ready(const struct local_pool *pool, struct err *err) {

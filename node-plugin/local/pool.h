@@ -13,17 +13,22 @@
 // Fails:   -ENODEV: the pool's directory is missing or cannot be used (told by `broken`, again at each use).
 #pragma once
 
-#include "node-plugin/local/record.h"
+#include <pthread.h>
+
+#include "node-plugin/local/allocation.h"
 
 struct local_pool {
+    const struct allocation *allocation;
     char *name, *directory;
     char *data, *retained; // paths
     int records_fd, data_fd, lock_fd;
-    bool reflink;      // can its file system share blocks between files?
+    bool reflink;        // can its file system share blocks between files?
+    const char *fs_type; // of pools whose volumes are directories: "ext4" or "xfs"
+    pthread_mutex_t lock;
     struct err broken; // code 0: in order
 };
 
-// "NAME=image:/DIRECTORY", as --pool has it: -EINVAL with the remedy. The directory is not looked at.
+// "NAME=KIND:/DIRECTORY", as --pool has it: -EINVAL with the remedy. The directory is not looked at.
 int local_pool_parse(const char *text, struct local_pool **ret, struct err *err) must_check;
 int local_pool_check(const char *text, struct err *err); // for the flag's table
 struct local_pool *local_pool_free(struct local_pool *pool);

@@ -43,8 +43,8 @@ int local_new(const struct local_options *options, struct local **ret, struct er
         }
         local->pools[local->pool_count++] = pool;
         local_pool_open(pool, take_record, local);
-        if (local_pool_ready(pool, NULL) == 0)
-            local_device_recover(pool);
+        if (local_pool_ready(pool, NULL) == 0 && pool->allocation->recover)
+            pool->allocation->recover(pool);
     }
     if (r == 0)
         *ret = take_ptr(local);
@@ -132,7 +132,7 @@ int local_list(struct local *local, enum local_kind kind, const char *after, str
 
 // ---- pools ----
 
-struct local_pool *local_pool_named(struct local *local, const char *name) {
+struct local_pool *local_pool_named(const struct local *local, const char *name) {
     for (size_t i = 0; i < local->pool_count; i++)
         if (str_eq(local->pools[i]->name, name))
             return local->pools[i];
@@ -160,7 +160,7 @@ static int64_t promised(struct local *local, const struct local_pool *pool) {
         const struct strmap_slot *other = NULL;
         for (size_t k = 0; pool->reflink && !shared && (other = strmap_next(&local->records, &k));)
             shared = str_eq(((const struct local_record *)other->value)->source_id, record->id);
-        int64_t has = shared ? 0 : image_allocated(pool, record->id);
+        int64_t has = shared ? 0 : pool->allocation->allocated(pool, record->id);
         sum += record->bytes > has ? record->bytes - has : 0;
     }
     for (size_t i = 0; i < local->pool_count; i++)

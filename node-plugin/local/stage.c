@@ -13,30 +13,18 @@ struct stage {
     struct local *local;
     struct local_pool *pool;
     struct local_record record;
-    struct local_device device;
+    struct attachment device;
     int device_fd; // keeps a device that clears itself
     const char *type;
     int64_t deadline_ns;
 };
 
 static int attach(struct stage *stage, bool autoclear, struct err *err) {
-    char image[IMAGE_PATH_SIZE];
-    int r = local_device_find(stage->pool, stage->record.id, &stage->device, err);
+    int r = stage->pool->allocation->find(stage->pool, stage->record.id, &stage->device, err);
     if (r < 0 || stage->device.attached)
         return r;
-    r = image_path(stage->pool, stage->record.id, image, err);
-    if (r < 0)
-        return r;
-    const struct loop_options options = {.autoclear = autoclear};
-    r = loop_attach(image, &options, &stage->device.number, &stage->device_fd, err);
-    if (r < 0)
-        return r;
-    stage->device.attached = true;
-    loop_path(stage->device.number, stage->device.path);
-    if (!loop_uses_direct_io(stage->device.number))
-        log_info("loop device without direct I/O: its file system does not take it", LOG_S("volume", stage->record.id),
-                 LOG_S("device", stage->device.path));
-    return 0;
+    return stage->pool->allocation->attach(stage->pool, &stage->record, autoclear, &stage->device, &stage->device_fd,
+                                           err);
 }
 
 // May a file system be made, or is there one already? Not where somebody's data may be.
@@ -132,10 +120,10 @@ static int stage_mount(struct stage *stage, const struct volume_capability *capa
         return err_set(err, -EINVAL, "volume '%.60s' is formatted with %s, %.40s is asked for", record->id, stage->type,
                        asked);
     const struct mount_entry *entry = mount_table_find(table, path);
-    int r = local_device_find(stage->pool, record->id, &stage->device, err);
+    int r = stage->pool->allocation->find(stage->pool, record->id, &stage->device, err);
     if (r < 0)
         return r;
-    if (entry && local_is_mount_of(entry, &stage->device))
+    if (entry && attachment_is_mount(&stage->device, entry))
         return grow(stage, path, err);
     if (entry)
         return err_set(err, -EEXIST, "%.120s is a %s mount of '%.60s' already; umount it first", path, entry->fs_type,
@@ -180,19 +168,19 @@ int local_unstage(void *self, const struct call_context *ctx, const char *id, co
     if (r == 0)
         r = mount_table_load(NULL, &table, err);
     if (r == 0)
-        r = local_device_find(stage.pool, id, &stage.device, err);
+        r = stage.pool->allocation->find(stage.pool, id, &stage.device, err);
     if (r == 0)
         r = path_resolve(staging_path, table, &path, err);
     if (r == -ENOENT)
         r = 0;
     if (r < 0 || !stage.device.attached)
         return r;
-    r = local_refuse_mounted(table, &stage.device, path, err);
+    r = attachment_refuse_mounted(table, &stage.device, path, err);
     const struct mount_entry *entry = path ? mount_table_find(table, path) : NULL;
-    if (r == 0 && entry && local_is_mount_of(entry, &stage.device))
+    if (r == 0 && entry && attachment_is_mount(&stage.device, entry))
         r = mount_unmount(path, false, ctx->deadline_ns, err);
     if (r == 0)
-        r = loop_detach(stage.device.number, err);
+        r = stage.pool->allocation->detach(&stage.device, err);
     if (r == 0)
         log_info("local volume unstaged", LOG_S("volume", id), LOG_S("path", staging_path));
     return r;
