@@ -7,8 +7,9 @@
 #include "lib/base/mem.h"
 #include "node-plugin/local/image.h"
 #include "node-plugin/local/pool.h"
+#include "node-plugin/local/quota.h"
 
-static const struct allocation *const rows[] = {&allocation_image};
+static const struct allocation *const rows[] = {&allocation_image, &allocation_quota};
 
 const struct allocation *allocation_named(const char *name, size_t len) {
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -18,7 +19,7 @@ const struct allocation *allocation_named(const char *name, size_t len) {
 }
 
 const char *allocation_names(void) {
-    return "image";
+    return "image or quota";
 }
 
 int allocation_complain(const struct local_pool *pool, int code, const char *verb, struct err *err) {

@@ -4,6 +4,7 @@
 //     nobody uses it            copied; in the background where blocks cannot be shared
 //     mounted                   its file system is frozen, so that the image is whole, while it is copied; where blocks
 //                               cannot be shared for COPY_FROZEN_NS at most: pods wait so long with their writes
+//     a directory               copied file by file, each as it is when its turn comes: its file system is others' as well
 //     a block device in use     what was written is synced first; the application answers for what is between two writes
 #include <errno.h>
 #include <fcntl.h>
@@ -64,13 +65,13 @@ int local_copy(struct local *local, const struct call_context *ctx, const struct
     if (r < 0)
         return r;
     copy.pool = pool;
-    const struct mount_entry *mounted = device.attached ? find_writable(table, &device) : NULL;
+    const struct mount_entry *mounted = device.attached && !device.directory ? find_writable(table, &device) : NULL;
     if (mounted) {
         int64_t limit = clock_monotonic(&clock_system) + COPY_FROZEN_NS;
         copy.deadline_ns = ctx->deadline_ns < limit ? ctx->deadline_ns : limit;
         return copy_frozen(&copy, mounted->target, err);
     }
-    if (device.attached)
+    if (device.attached && !device.directory)
         r = sync_device(&device, err);
     return r < 0 ? r : copies_run(local->copies, &copy, ctx->deadline_ns, err);
 }

@@ -21,16 +21,18 @@ static int refuse_place(const struct local *local, const struct volume_create_re
                    local->node_id);
 }
 
-static const char *type_of(const struct volume_create_request *request) {
+static const char *type_of(const struct volume_create_request *request, const struct local_pool *pool) {
     const char *type = NULL;
+    if (pool->allocation->directory)
+        return pool->fs_type;
     for (size_t i = 0; i < request->capability_count; i++)
         if (!request->capabilities[i].block)
             type = str_empty(request->capabilities[i].fs_type) ? "ext4" : request->capabilities[i].fs_type;
     return type ? type : "";
 }
 
-static int choose_bytes(const struct volume_create_request *request, const char *type, int64_t source_bytes,
-                        int64_t *ret, struct err *err) {
+static int choose_bytes(const struct volume_create_request *request, bool makes_xfs, int64_t source_bytes, int64_t *ret,
+                        struct err *err) {
     int64_t bytes = request->required_bytes;
     if (bytes == 0)
         bytes = source_bytes > 0 ? source_bytes : LOCAL_BYTES_DEFAULT;
@@ -40,7 +42,7 @@ static int choose_bytes(const struct volume_create_request *request, const char 
         return err_set(err, -ENOSPC, "%" PRId64 " bytes are more than any disk has", bytes);
     if (bytes < source_bytes)
         bytes = source_bytes;
-    if (str_eq(type, "xfs") && bytes < XFS_BYTES_MIN)
+    if (makes_xfs && bytes < XFS_BYTES_MIN)
         bytes = XFS_BYTES_MIN;
     bytes = (bytes + LOCAL_BYTES_UNIT - 1) / LOCAL_BYTES_UNIT * LOCAL_BYTES_UNIT;
     if (request->limit_bytes > 0 && bytes > request->limit_bytes)
@@ -111,7 +113,9 @@ static int make(struct local *local, const struct call_context *ctx, const struc
 }
 
 static int begin(const struct volume_create_request *request, const struct local_parameters *parameters,
-                 const struct local_record *source, struct local_record *ret, struct err *err) {
+                 const struct local_pool *pool, const struct local_record *source, struct local_record *ret,
+                 struct err *err) {
+    bool directory = pool->allocation->directory;
     *ret = (struct local_record){.kind = LOCAL_VOLUME,
                                  .created_ns = clock_wall(&clock_system),
                                  .source = request->source,
@@ -119,13 +123,21 @@ static int begin(const struct volume_create_request *request, const struct local
                                  .on_delete = parameters->on_delete,
                                  .fs_bytes = source->fs_bytes};
     if (LOCAL_SET(ret->name, request->name) < 0 || LOCAL_SET(ret->source_id, request->source_id) < 0 ||
-        LOCAL_SET(ret->fs_type, type_of(request)) < 0 || LOCAL_SET(ret->formatted, source->formatted) < 0)
+        LOCAL_SET(ret->fs_type, type_of(request, pool)) < 0 || LOCAL_SET(ret->formatted, source->formatted) < 0)
         return err_set(err, -EINVAL, "a name in the request is too long");
+    for (size_t i = 0; i < request->capability_count; i++) {
+        int r = local_judge(pool, &request->capabilities[i], err);
+        if (r < 0)
+            return r;
+    }
+    if (ret->full && !pool->allocation->can_be_full)
+        return err_set(err, -EINVAL, "pool '%s' of kind %s sets nothing apart beforehand; leave provisioning out",
+                       pool->name, pool->allocation->name);
     ret->raw = !ret->fs_type[0] || source->raw;
     if (source->formatted[0] && ret->fs_type[0] && !str_eq(source->formatted, ret->fs_type))
         return err_set(err, -EINVAL, "the source holds %s, %s is asked for; ask for %s", source->formatted,
                        ret->fs_type, source->formatted);
-    return choose_bytes(request, ret->fs_type, source->bytes, &ret->bytes, err);
+    return choose_bytes(request, !directory && str_eq(ret->fs_type, "xfs"), source->bytes, &ret->bytes, err);
 }
 
 int local_create(void *self, const struct call_context *ctx, const struct volume_create_request *request,
@@ -148,7 +160,7 @@ int local_create(void *self, const struct call_context *ctx, const struct volume
     } else {
         r = find_source(local, request, pool, &source, err);
         if (r == 0)
-            r = begin(request, &parameters, &source, &record, err);
+            r = begin(request, &parameters, pool, &source, &record, err);
         if (r == 0)
             r = make(local, ctx, pool, &source, &record, err);
     }

@@ -88,6 +88,8 @@ int local_on_delete_parse(const struct string_map *parameters, int *ret, struct 
 // The pool that the parameters name, or the only one there is.
 int local_parameters_pool(struct local *local, const struct local_parameters *parameters, struct local_pool **ret,
                           struct err *err) must_check;
+// Which ways to use a volume a pool serves; NULL: any pool.
+int local_judge(const struct local_pool *pool, const struct volume_capability *capability, struct err *err) must_check;
 int local_supports(void *self, const struct volume_capability *capability, const struct string_map *parameters,
                    struct err *err);
 

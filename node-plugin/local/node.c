@@ -82,7 +82,7 @@ static int expand(void *self, const struct call_context *ctx, const char *id, co
         r = place.pool->allocation->resized(&place.device, err);
     struct local_record *record = &place.record;
     *ret_bytes = record->bytes;
-    if (r < 0 || place.block || record->fs_bytes >= record->bytes)
+    if (r < 0 || place.block || place.device.directory || record->fs_bytes >= record->bytes)
         return r;
     r = filesystem_grow(place.device.path, path, record->formatted, ctx->deadline_ns, err);
     record->fs_bytes = record->bytes;

@@ -131,6 +131,27 @@ static int stage_mount(struct stage *stage, const struct volume_capability *capa
     return mount_new(stage, capability, path, err);
 }
 
+// The directory itself, bound; its file system is the pool's.
+static int stage_directory(struct stage *stage, const char *path, const struct mount_table *table, struct err *err) {
+    const struct mount_entry *entry = mount_table_find(table, path);
+    bool created = false;
+    int r = stage->pool->allocation->attach(stage->pool, &stage->record, false, &stage->device, &stage->device_fd, err);
+    if (r < 0)
+        return r;
+    if (entry && attachment_is_mount(&stage->device, entry))
+        return 0;
+    if (entry)
+        return err_set(err, -EEXIST, "%.120s is a %s mount of '%.60s' already; umount it first", path, entry->fs_type,
+                       entry->source);
+    r = path_make_directory(path, &created, err);
+    if (r == 0)
+        r = mount_bind(stage->device.path, path, false, stage->deadline_ns, err);
+    if (r == 0)
+        log_info("local volume staged", LOG_S("volume", stage->record.id), LOG_S("path", path),
+                 LOG_S("directory", stage->device.path));
+    return r;
+}
+
 static int begin(struct local *local, const char *id, struct stage *ret, struct err *err) {
     ret->local = local;
     ret->device_fd = -1;
@@ -144,15 +165,16 @@ int local_stage(void *self, const struct call_context *ctx, const struct node_st
     char *path cleanup_free = NULL;
     int r = begin(self, request->volume_id, &stage, err);
     if (r == 0)
-        r = local_supports(self, &request->capability, &(struct string_map){0}, err);
+        r = local_judge(stage.pool, &request->capability, err);
     if (r == 0)
         r = mount_table_load(NULL, &table, err);
     if (r == 0)
         r = path_resolve(request->staging_path, table, &path, err);
     if (r < 0)
         return r;
-    r = request->capability.block ? attach(&stage, false, err)
-                                  : stage_mount(&stage, &request->capability, path, table, err);
+    r = stage.pool->allocation->directory ? stage_directory(&stage, path, table, err)
+        : request->capability.block       ? attach(&stage, false, err)
+                                          : stage_mount(&stage, &request->capability, path, table, err);
     cleanup_closep(&stage.device_fd);
     return r;
 }

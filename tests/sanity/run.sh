@@ -3,7 +3,9 @@
 # local on a pool of this machine's disk.
 # Ends with "N passed, N failed, N skipped", counted from csi-sanity's report.
 #
-# usage: tests/sanity/run.sh shared|local [--block] [--pool DIR] [--keep] [--focus REGEX]
+# usage: tests/sanity/run.sh shared|local [--kind KIND] [--block] [--pool DIR] [--keep] [--focus REGEX]
+#   --kind KIND    local volumes of this kind: image (default), or quota; where the kernel has no project quota that is run
+#                  in user-mode Linux
 #   --block        local volumes as block devices instead of file systems
 #   --pool DIR     a directory for local volumes (default: one below /tmp); on XFS with reflink snapshots share blocks
 #   --keep         leave the logs and the report behind, and say where
@@ -18,12 +20,14 @@ set -euo pipefail
 . "$ROOT/tests/support/nfs-server.sh"
 # shellcheck source=tests/support/stowage.sh
 . "$ROOT/tests/support/stowage.sh"
+# shellcheck source=tests/support/uml.sh
+. "$ROOT/tests/support/uml.sh"
 
 CAPACITY=1073741824          # bytes of a test volume, and after expanding
 EXPANDED_CAPACITY=2147483648
 VOLUMES_PER_NODE=3           # small: the attach limit spec makes a volume for every slot
 
-class="" keep=0 focus="" access=mount pool=""
+class="" keep=0 focus="" access=mount pool="" kind=image
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help)
@@ -36,6 +40,11 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --block) access=block ;;
+    --kind)
+        kind=${2:?--kind needs image or quota}
+        case $kind in image | quota) ;; *) note "unknown kind '$kind': take image or quota" && exit 2 ;; esac
+        shift
+        ;;
     --pool)
         pool=${2:?--pool needs a directory}
         shift
@@ -106,7 +115,7 @@ start_local() {
     printf 'pool: "sanity"\n' >"$work/class.yaml"
     controller_socket=$work/local.sock node_socket=$work/local.sock
     stowage_start node "$work" --node-id sanity-node --max-volumes "$VOLUMES_PER_NODE" --mount-mode fuse \
-        --pool "sanity=image:$pool" --local-socket "$work/local.sock"
+        --pool "sanity=$kind:$pool" --local-socket "$work/local.sock"
 }
 end_local() {
     local device
@@ -168,11 +177,29 @@ show_report() {
         END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$work/report.xml"
 }
 
+# The counts of the guest's run are its last line.
+in_user_mode_linux() {
+    local log rc=0 reason
+    reason=$(uml_reason)
+    [ -z "$reason" ] || skip "$reason"
+    log=$(mktemp)
+    note "project quota: in user-mode Linux"
+    UML_MEMORY=1536M uml_boot 600 "$log" "$ROOT/tests/support/uml-quota.sh" QUOTA_FS=xfs QUOTA_RUN=sanity \
+        STOWAGE_BUILD_DIR="$(dirname "$BIN")" CSI_SANITY="$sanity" || rc=$?
+    tr -d '\r' <"$log" | grep -v -e '^uml-exit-code' -e '^$'
+    rm -f "$log"
+    exit "$rc"
+}
+
 find_csi_sanity
 [ "$access" = mount ] || [ "$class" = local ] || die "--block is for class local: a shared volume is a file system"
 install_for build
 [ -n "${STOWAGE_BUILD_DIR:-}" ] || build dev
-work=$(mktemp -d /tmp/stowage-sanity.XXXXXX)
+if [ "$kind" = quota ] && [ -z "$pool" ]; then
+    install_for uml
+    in_user_mode_linux
+fi
+work=$(mktemp -d "${TMPDIR:-/tmp}/stowage-sanity.XXXXXX")
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 printf '{}\n' >"$work/snapshot.yaml"
