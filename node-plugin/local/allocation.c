@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "node-plugin/local/device.h"
 #include "node-plugin/local/image.h"
 #include "node-plugin/local/pool.h"
 #include "node-plugin/local/quota.h"
 
-static const struct allocation *const rows[] = {&allocation_image, &allocation_quota};
+static const struct allocation *const rows[] = {&allocation_image, &allocation_quota, &allocation_device};
 
 const struct allocation *allocation_named(const char *name, size_t len) {
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -19,7 +20,7 @@ const struct allocation *allocation_named(const char *name, size_t len) {
 }
 
 const char *allocation_names(void) {
-    return "image or quota";
+    return "image, quota, device or device+wipe";
 }
 
 int allocation_complain(const struct local_pool *pool, int code, const char *verb, struct err *err) {

@@ -49,14 +49,14 @@ static const struct mount_entry *find_writable(const struct mount_table *table, 
     return NULL;
 }
 
-int local_copy(struct local *local, const struct call_context *ctx, const struct local_record *from, const char *to,
-               int64_t bytes, struct err *err) {
+int local_copy(struct local *local, const struct call_context *ctx, const struct local_record *from,
+               const struct data_request *to, struct err *err) {
     struct attachment device = {0};
     struct mount_table *table cleanup(mount_table_freep) = NULL;
-    struct data_copy copy = {.bytes = bytes};
+    struct data_copy copy = {.bytes = to->bytes, .limit_bytes = to->limit_bytes};
     struct local_pool *pool = NULL;
     int r = local_pool_for(local, from->id, &pool, err);
-    if (r == 0 && (LOCAL_SET(copy.from, from->id) < 0 || LOCAL_SET(copy.to, to) < 0))
+    if (r == 0 && (LOCAL_SET(copy.from, from->id) < 0 || LOCAL_SET(copy.to, to->id) < 0))
         r = err_set(err, -EINVAL, "an id is too long");
     if (r == 0)
         r = pool->allocation->find(pool, from->id, &device, err);

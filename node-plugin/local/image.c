@@ -61,10 +61,10 @@ static int finish(const struct local_pool *pool, const struct names *names, int 
     return 0;
 }
 
-int image_create(const struct local_pool *pool, const char *id, int64_t bytes, bool full, struct err *err) {
-    struct names names = names_of(id);
+int image_create(const struct local_pool *pool, const struct data_request *request, struct err *err) {
+    struct names names = names_of(request->id);
     int fd cleanup_close = open_unfinished(pool, &names);
-    int r = fd < 0 ? fd : set_size(fd, bytes, full);
+    int r = fd < 0 ? fd : set_size(fd, request->bytes, request->full);
     if (r == 0)
         r = finish(pool, &names, fd);
     if (r < 0)

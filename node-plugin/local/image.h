@@ -17,7 +17,7 @@ int image_path(const struct local_pool *pool, const char *id, char ret[static IM
                struct err *err) must_check;
 bool image_exists(const struct local_pool *pool, const char *id);
 // Done already (a call that was given up by its client): 0. `full`: with all of its blocks.
-int image_create(const struct local_pool *pool, const char *id, int64_t bytes, bool full, struct err *err) must_check;
+int image_create(const struct local_pool *pool, const struct data_request *request, struct err *err) must_check;
 // Blocks are shared where the pool can; otherwise holes stay holes. -ETIMEDOUT at the deadline: nothing is left of it.
 int image_copy(const struct data_copy *copy, struct err *err) must_check;
 int image_grow(const struct local_pool *pool, const char *id, int64_t bytes, bool full, struct err *err) must_check;

@@ -28,6 +28,7 @@ struct local_options {
     const char *node_id;            // borrowed
     int64_t max_volumes;            // that may be published at once; 0: no limit
     const struct field_list *pools; // as --pool has them
+    const char *state_dir;          // borrowed; for the records of pools that are whole disks
 };
 
 struct local {
@@ -62,7 +63,8 @@ struct local_pool *local_pool_named(const struct local *local, const char *name)
 // The pool of an id, ready for use.
 int local_pool_for(struct local *local, const char *id, struct local_pool **ret, struct err *err) must_check;
 // Room in a pool that nobody was promised.
-int local_room(struct local *local, const struct local_pool *pool, int64_t *ret_bytes, struct err *err) must_check;
+int local_room(struct local *local, const struct local_pool *pool, int64_t *ret_bytes, int64_t *ret_largest,
+               struct err *err) must_check;
 int local_reserve(struct local *local, const struct local_pool *pool, int64_t bytes, struct err *err) must_check;
 void local_release(struct local *local, const struct local_pool *pool, int64_t bytes);
 // The id of a name on this node; the same name always gives the same.
@@ -70,8 +72,8 @@ int local_id(const struct local *local, enum local_kind kind, const char *name, 
              char ret[static CSI_ID_MAX + 1], struct err *err) must_check;
 
 // copy.c: the data of a volume or snapshot as one moment had it, whether it is in use or not.
-int local_copy(struct local *local, const struct call_context *ctx, const struct local_record *from, const char *to,
-               int64_t bytes, struct err *err) must_check;
+int local_copy(struct local *local, const struct call_context *ctx, const struct local_record *from,
+               const struct data_request *to, struct err *err) must_check;
 
 // create.c
 int local_create(void *self, const struct call_context *ctx, const struct volume_create_request *request,

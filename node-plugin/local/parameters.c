@@ -8,7 +8,7 @@
 #include "lib/mount/filesystem.h"
 #include "node-plugin/local/local.h"
 
-static const char *const allocations[] = {"auto", "image", "quota", NULL};
+static const char *const allocations[] = {"auto", "image", "quota", "device", NULL};
 static const char *const provisionings[] = {"thin", "full", NULL};
 static const char *const on_deletes[] = {"delete", "retain", NULL};
 
@@ -17,7 +17,8 @@ static const struct field rows[] = {
     {"pool", FIELD_TEXT, AT(pool), NULL, "NAME", "pool of the node (default: the only one)",
      .max = LOCAL_POOL_SIZE - 1},
     {"allocation", FIELD_CHOICE, AT(allocation), "auto", "KIND",
-     "how space is set apart: an image on a loop device, or a directory with a quota (default: as the pool does)",
+     "how space is set apart: an image on a loop device, a directory with a quota, or a whole disk (default: as the "
+     "pool does)",
      .choices = allocations},
     {"provisioning", FIELD_CHOICE, AT(provisioning), "thin", "WHEN",
      "thin: blocks are taken when they are written; full: all at once", .choices = provisionings},

@@ -143,10 +143,10 @@ int local_unpublish(void *self, const struct call_context *ctx, const char *id, 
     if (r == -ENOENT) // the pod's directory is gone, and with it every mount in it
         return 0;
     const struct mount_entry *entry = r == 0 ? mount_table_find(table, path) : NULL;
-    if (entry && !attachment_is_mount(&device, entry))
+    if (entry && !device.lost && !attachment_is_mount(&device, entry))
         return err_set(err, -EBUSY, "%.120s is a %s mount that is not of this volume; umount it", path, entry->fs_type);
     if (entry)
-        r = mount_unmount(path, false, ctx->deadline_ns, err);
+        r = mount_unmount(path, device.lost, ctx->deadline_ns, err);
     if (r == 0)
         r = remove_target(path, err);
     if (r == 0 && entry)

@@ -130,13 +130,12 @@ static void give_up(const struct local_pool *pool, const struct names *names) {
                     LOG_S("reason", err.msg));
 }
 
-static int create(const struct local_pool *pool, const char *id, int64_t bytes, bool full, struct err *err) {
-    struct names names = names_of(id);
+static int create(const struct local_pool *pool, const struct data_request *request, struct err *err) {
+    struct names names = names_of(request->id);
     int fd cleanup_close = -1;
-    (void)full; // refused before
-    if (exists(pool, id))
+    if (exists(pool, request->id))
         return 0;
-    int r = begin(pool, &names, bytes, clock_monotonic(&clock_system) + SWEEP_NS, &fd, err);
+    int r = begin(pool, &names, request->bytes, request->deadline_ns, &fd, err);
     if (r == 0)
         r = finish(pool, &names, fd, err);
     if (r < 0)
@@ -208,7 +207,12 @@ static int retain(const struct local_pool *pool, const char *id, struct err *err
 }
 
 static void sweep(const struct local_pool *pool, const char *name) {
+    char gone[HASH_ID_LEN + sizeof "..gone"];
     struct err err = ERR_NONE;
+    if (name[0] != '.') { // out of sight first: what is removed in part must not be taken for a volume
+        (void)snprintf(gone, sizeof gone, ".%.*s.gone", HASH_ID_LEN, name);
+        name = renameat(pool->data_fd, name, pool->data_fd, gone) == 0 ? gone : name;
+    }
     if (discard(pool, name, clock_monotonic(&clock_system) + SWEEP_NS, &err) < 0)
         log_warning("what is left of a volume goes at the next start", LOG_S("pool", pool->name),
                     LOG_S("reason", err.msg));

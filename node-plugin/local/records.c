@@ -34,7 +34,7 @@ int local_new(const struct local_options *options, struct local **ret, struct er
     int r = local->pools && local->reserved ? copies_new(&local->copies, err) : err_set(err, -ENOMEM, "out of memory");
     for (size_t i = 0; r == 0 && i < options->pools->count; i++) {
         struct local_pool *pool = NULL;
-        r = local_pool_parse(options->pools->items[i], &pool, err);
+        r = local_pool_parse(options->pools->items[i], options->state_dir, &pool, err);
         if (r == 0 && local_pool_named(local, pool->name))
             r = err_set(err, -EINVAL, "pool '%s' is given twice; pools need different names", pool->name);
         if (r < 0) {
@@ -178,9 +178,14 @@ static int room_locked(struct local *local, const struct local_pool *pool, int64
     return 0;
 }
 
-int local_room(struct local *local, const struct local_pool *pool, int64_t *ret_bytes, struct err *err) {
+int local_room(struct local *local, const struct local_pool *pool, int64_t *ret_bytes, int64_t *ret_largest,
+               struct err *err) {
+    if (pool->allocation->room)
+        return pool->allocation->room(pool, ret_bytes, ret_largest, err);
     LOCK_SCOPE(&local->lock);
-    return room_locked(local, pool, ret_bytes, err);
+    int r = room_locked(local, pool, ret_bytes, err);
+    *ret_largest = *ret_bytes;
+    return r;
 }
 
 static void add_reserved(struct local *local, const struct local_pool *pool, int64_t bytes) {
@@ -190,6 +195,8 @@ static void add_reserved(struct local *local, const struct local_pool *pool, int
 }
 
 int local_reserve(struct local *local, const struct local_pool *pool, int64_t bytes, struct err *err) {
+    if (pool->allocation->room) // it finds a place when the data is made
+        return 0;
     LOCK_SCOPE(&local->lock);
     int64_t room = 0;
     int r = room_locked(local, pool, &room, err);
@@ -204,6 +211,8 @@ int local_reserve(struct local *local, const struct local_pool *pool, int64_t by
 }
 
 void local_release(struct local *local, const struct local_pool *pool, int64_t bytes) {
+    if (pool->allocation->room)
+        return;
     LOCK_SCOPE(&local->lock);
     add_reserved(local, pool, -bytes);
 }

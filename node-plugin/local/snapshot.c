@@ -45,7 +45,7 @@ static int make_data(struct local *local, const struct call_context *ctx, const 
     r = local_reserve(local, pool, bytes, err);
     if (r < 0)
         return r;
-    r = local_copy(local, ctx, volume, id, volume->bytes, err);
+    r = local_copy(local, ctx, volume, &(struct data_request){.id = id, .bytes = volume->bytes}, err);
     local_release(local, pool, bytes);
     return r;
 }

@@ -195,10 +195,12 @@ int local_unstage(void *self, const struct call_context *ctx, const char *id, co
         r = path_resolve(staging_path, table, &path, err);
     if (r == -ENOENT)
         r = 0;
+    const struct mount_entry *entry = r == 0 && path ? mount_table_find(table, path) : NULL;
+    if (entry && stage.device.lost) // what is mounted there shows a disk that is gone
+        return mount_unmount(path, true, ctx->deadline_ns, err);
     if (r < 0 || !stage.device.attached)
         return r;
     r = attachment_refuse_mounted(table, &stage.device, path, err);
-    const struct mount_entry *entry = path ? mount_table_find(table, path) : NULL;
     if (r == 0 && entry && attachment_is_mount(&stage.device, entry))
         r = mount_unmount(path, false, ctx->deadline_ns, err);
     if (r == 0)

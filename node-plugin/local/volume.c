@@ -117,8 +117,7 @@ static int capacity(void *self, const struct call_context *ctx, const struct str
     if (r == -ENODEV || (r == -EINVAL && !str_empty(parsed.pool)))
         return 0; // this node has no such pool, or it is broken: volumes are made elsewhere
     if (r == 0)
-        r = local_room(local, pool, &ret->available_bytes, err);
-    ret->maximum_volume_bytes = ret->available_bytes;
+        r = local_room(local, pool, &ret->available_bytes, &ret->maximum_volume_bytes, err);
     return r;
 }
 

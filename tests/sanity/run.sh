@@ -4,8 +4,8 @@
 # Ends with "N passed, N failed, N skipped", counted from csi-sanity's report.
 #
 # usage: tests/sanity/run.sh shared|local [--kind KIND] [--block] [--pool DIR] [--keep] [--focus REGEX]
-#   --kind KIND    local volumes of this kind: image (default), or quota; where the kernel has no project quota that is run
-#                  in user-mode Linux
+#   --kind KIND    local volumes of this kind: image (default), device (on loop devices), or quota; where the kernel has no
+#                  project quota that is run in user-mode Linux
 #   --block        local volumes as block devices instead of file systems
 #   --pool DIR     a directory for local volumes (default: one below /tmp); on XFS with reflink snapshots share blocks
 #   --keep         leave the logs and the report behind, and say where
@@ -25,6 +25,7 @@ set -euo pipefail
 
 CAPACITY=1073741824          # bytes of a test volume, and after expanding
 EXPANDED_CAPACITY=2147483648
+DISKS=24                     # of kind device: more than a spec makes volumes and snapshots
 VOLUMES_PER_NODE=3           # small: the attach limit spec makes a volume for every slot
 
 class="" keep=0 focus="" access=mount pool="" kind=image
@@ -41,8 +42,8 @@ while [ $# -gt 0 ]; do
         ;;
     --block) access=block ;;
     --kind)
-        kind=${2:?--kind needs image or quota}
-        case $kind in image | quota) ;; *) note "unknown kind '$kind': take image or quota" && exit 2 ;; esac
+        kind=${2:?--kind needs image, quota or device}
+        case $kind in image | quota | device) ;; *) note "unknown kind '$kind': take image, quota or device" && exit 2 ;; esac
         shift
         ;;
     --pool)
@@ -107,18 +108,34 @@ end_shared() {
     nfs_server_stop "$work/nfs"
 }
 
+# Links to loop devices of the size that is asked for: disks of the machine.
+make_disks() {
+    local i
+    for i in $(seq -w "$DISKS"); do
+        truncate -s "$CAPACITY" "$pool/$i.img"
+        ln -s "$(losetup --find --show "$pool/$i.img")" "$pool/disk-$i"
+    done
+}
+
 start_local() {
     install_for build local-volumes
     [ -e /dev/loop-control ] || skip "this machine has no loop devices (modprobe loop)"
     pool=${pool:-$work/pool}
     mkdir -p "$pool"
+    if [ "$kind" = device ]; then
+        EXPANDED_CAPACITY=$CAPACITY # a whole disk has its size
+        make_disks
+    fi
     printf 'pool: "sanity"\n' >"$work/class.yaml"
     controller_socket=$work/local.sock node_socket=$work/local.sock
     stowage_start node "$work" --node-id sanity-node --max-volumes "$VOLUMES_PER_NODE" --mount-mode fuse \
-        --pool "sanity=$kind:$pool" --local-socket "$work/local.sock"
+        --pool "sanity=$kind:$pool$([ "$kind" != device ] || printf '/disk-*')" --local-socket "$work/local.sock"
 }
 end_local() {
-    local device
+    local device link
+    for link in "$pool"/disk-*; do
+        [ ! -e "$link" ] || losetup --detach "$(readlink "$link")" || true
+    done
     for device in $(losetup --list --noheadings --output NAME,BACK-FILE | awk -v dir="$pool/" 'index($2, dir) == 1 { print $1 }'); do
         note "$device was left behind"
         losetup --detach "$device" || true

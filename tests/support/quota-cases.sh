@@ -29,7 +29,7 @@ fill_to_the_limit() { # DIRECTORY BYTES: what was written, which must be within 
     grep -qE 'No space left|quota exceeded' "$WORK/error" || fail "neither ENOSPC nor EDQUOT: $(cat "$WORK/error")"
     written=$(stat -c %s "$1/fill")
     echo "  written until refused: $written of $2 bytes"
-    if [ "$written" -gt "$2" ] || [ "$written" -lt $(($2 / 100 * 99)) ]; then fail "$written bytes went into $2"; fi
+    if [ "$written" -gt "$2" ] || [ "$written" -lt $(($2 * 99 / 100)) ]; then fail "$written bytes went into $2"; fi
     rm "$1/fill"
 }
 echo "writing past the limit is refused within 1 %"
