@@ -55,7 +55,7 @@ struct allocation {
     // Can the pool be served? It has its folders and its lock. -ENODEV with the remedy.
     int (*open)(struct local_pool *pool, struct err *err);
     // At the start: what nobody uses is let go, what a killed process held still goes on.
-    void (*recover)(const struct local_pool *pool);
+    void (*recover)(struct local_pool *pool);
     // A name in the pool's data folder: takes away what is there.
     void (*sweep)(const struct local_pool *pool, const char *name);
 

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/str.h"
+#include "lib/mount/filesystem.h"
 
 static bool ends_with(const char *text, const char *end) {
     size_t len = strlen(text), end_len = strlen(end);
@@ -31,6 +33,16 @@ const struct mount_entry *attachment_next_mount(const struct mount_table *table,
             return entry;
     }
     return NULL;
+}
+
+bool attachment_thaw(const struct mount_table *table, const struct attachment *attachment) {
+    const struct mount_entry *entry = NULL;
+    struct err err = ERR_NONE;
+    bool mounted = false;
+    for (size_t i = 0; (entry = attachment_next_mount(table, attachment, &i)); mounted = true)
+        if (!str_eq(entry->fs_type, "devtmpfs") && filesystem_thaw(entry->target, &err) < 0)
+            log_warning("cannot tell whether a volume is frozen", LOG_S("reason", err.msg));
+    return mounted;
 }
 
 int attachment_refuse_mounted(const struct mount_table *table, const struct attachment *attachment, const char *except,

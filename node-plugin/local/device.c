@@ -136,7 +136,7 @@ static bool fits(const struct disk *disk, const struct wanted *wanted) {
 static int choose(const struct local_pool *pool, const struct wanted *wanted, struct disk *ret, bool *ret_dirty,
                   struct err *err) {
     struct disk *disks cleanup_free = NULL;
-    struct err reason = ERR_NONE;
+    struct err reason = ERR_NONE, other = ERR_NONE; // of a disk that could be freed; of any other
     size_t count = 0;
     bool above = false;
     ret->bytes = 0;
@@ -145,8 +145,12 @@ static int choose(const struct local_pool *pool, const struct wanted *wanted, st
         bool dirty = false;
         above = above || (wanted->limit_bytes > 0 && disks[i].bytes > wanted->limit_bytes);
         if (!fits(&disks[i], wanted) || (ret->bytes > 0 && disks[i].bytes >= ret->bytes) ||
-            is_claimed(pool, disks[i].identity) || !is_free(pool, &disks[i], &dirty, &reason))
+            is_claimed(pool, disks[i].identity))
             continue;
+        if (!is_free(pool, &disks[i], &dirty, &other)) {
+            reason = dirty ? other : reason;
+            continue;
+        }
         *ret = disks[i];
         *ret_dirty = dirty;
     }
@@ -341,6 +345,26 @@ static int find(const struct local_pool *pool, const char *id, struct attachment
     return r;
 }
 
+static int recover_one(struct local_pool *pool, const char *name, void *arg) {
+    struct attachment device = {.attached = true};
+    struct disk disk;
+    if (name[0] == '.' || disk_of(pool, name, &disk, NULL) < 0)
+        return 0;
+    (void)snprintf(device.path, sizeof device.path, "%s", disk.path);
+    (void)attachment_thaw(arg, &device);
+    return 0;
+}
+
+static void recover(struct local_pool *pool) {
+    struct mount_table *table cleanup(mount_table_freep) = NULL;
+    struct err err = ERR_NONE;
+    int r = mount_table_load(NULL, &table, &err);
+    if (r == 0)
+        r = local_pool_each(pool->data_fd, recover_one, pool, table);
+    if (r < 0)
+        log_warning("disks were not looked through", LOG_S("pool", pool->name), LOG_S("reason", err_name(r)));
+}
+
 static int attach(const struct local_pool *pool, const struct local_record *record, bool autoclear,
                   struct attachment *ret, int *ret_fd, struct err *err) {
     struct disk disk;
@@ -360,6 +384,7 @@ const struct allocation allocation_device = {
     .can_be_full = true, // it always is
     .slow_removal = true,
     .open = device_open,
+    .recover = recover,
     .sweep = sweep,
     .room = room,
     .exists = exists,

@@ -12,7 +12,6 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/str.h"
-#include "lib/mount/filesystem.h"
 #include "lib/mount/loop.h"
 #include "node-plugin/local/attachment.h"
 
@@ -224,13 +223,8 @@ static int recover_one(unsigned number, const char *image, void *arg) {
     const struct mount_table *table = arg;
     struct attachment device = {0};
     struct err err = ERR_NONE;
-    bool used = false;
-    const struct mount_entry *entry = NULL;
     set_device(&device, number);
-    for (size_t i = 0; (entry = attachment_next_mount(table, &device, &i)); used = true)
-        if (!str_eq(entry->fs_type, "devtmpfs") && filesystem_thaw(entry->target, &err) < 0)
-            log_warning("cannot tell whether a volume is frozen", LOG_S("reason", err.msg));
-    if (used)
+    if (attachment_thaw(table, &device))
         return 0;
     if (loop_detach(number, &err) < 0)
         log_warning("loop device stays", LOG_S("reason", err.msg));
@@ -239,7 +233,7 @@ static int recover_one(unsigned number, const char *image, void *arg) {
     return 0;
 }
 
-static void recover(const struct local_pool *pool) {
+static void recover(struct local_pool *pool) {
     struct mount_table *table cleanup(mount_table_freep) = NULL;
     struct err err = ERR_NONE;
     int r = mount_table_load(NULL, &table, &err);

@@ -34,10 +34,10 @@ fail() {
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/stowage-local.XXXXXX")
 POOL=${POOL_AT:-$WORK/pool}
-mkdir -p "$POOL" "$WORK/staging" "$WORK/pods"
+mkdir -p "$WORK/pool" "$WORK/staging" "$WORK/pods"
 
 local_kit_stop() {
-    local rc=$? device
+    local rc=${KIT_RC:-$?} device
     trap - EXIT
     stowage_stop node "$WORK" || true
     unmount_below "$WORK/staging" || true
@@ -71,7 +71,7 @@ local_kit_start() {
     done
     [ -e /dev/loop-control ] || { echo "skipped: no loop devices"; exit 77; }
     trap local_kit_stop EXIT
-    NODE_FLAGS=(--node-id node-1 --mount-mode fuse --pool "fast=${POOL_KIND:-image}:$POOL" --local-socket "$WORK/local.sock" "$@")
+    NODE_FLAGS=(--node-id node-1 --mount-mode fuse --pool "fast=${POOL_KIND:-image}:${POOL_AT:-$POOL}" --local-socket "$WORK/local.sock" "$@")
     stowage_start node "$WORK" "${NODE_FLAGS[@]}"
 }
 
