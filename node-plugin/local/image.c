@@ -140,8 +140,11 @@ int image_grow(const struct local_pool *pool, const char *id, int64_t bytes, boo
     struct stat st;
     int fd cleanup_close = openat(pool->data_fd, names.key, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
-    if (r == 0 && st.st_size < bytes)
+    if (r == 0 && st.st_size < bytes) {
         r = set_size(fd, bytes, full);
+        if (r < 0) // what it got of it would look like the whole to the next call
+            (void)!ftruncate(fd, st.st_size);
+    }
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     return r < 0 ? complain(pool, r, "growing an image", err) : 0;
