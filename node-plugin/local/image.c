@@ -42,7 +42,8 @@ int image_path(const struct local_pool *pool, const char *id, char ret[static IM
 
 bool image_exists(const struct local_pool *pool, const char *id) {
     struct names names = names_of(id);
-    return faccessat(pool->data_fd, names.key, F_OK, 0) == 0;
+    struct stat st; // asked of the file itself: its name may still be cached when the disk is gone
+    return fstatat(pool->data_fd, names.key, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int set_size(int fd, int64_t bytes, bool full) {

@@ -15,7 +15,7 @@
 // -ENAMETOOLONG for a pool in a directory that is too deep.
 int image_path(const struct local_pool *pool, const char *id, char ret[static IMAGE_PATH_SIZE],
                struct err *err) must_check;
-bool image_exists(const struct local_pool *pool, const char *id);
+bool image_exists(const struct local_pool *pool, const char *id); // and can be reached
 // Done already (a call that was given up by its client): 0. `full`: with all of its blocks.
 int image_create(const struct local_pool *pool, const char *id, int64_t bytes, bool full, struct err *err) must_check;
 struct image_copy {
