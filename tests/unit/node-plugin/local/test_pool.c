@@ -241,6 +241,8 @@ static void a_record_that_cannot_be_used_is_kept_with_its_data(void **state) {
         assert_int_equal(kit->taken_count, 1);
         assert_string_equal(kit->taken[0].id, good.text);
         assert_true(has_record(kit, &id));
+        assert_true(local_pool_has_record(kit->pool, id.text));
+        assert_false(local_pool_has_record(kit->pool, other.text));
         assert_true(has_data(kit, &id));
         assert_true(has_data(kit, &good));
     }
