@@ -59,8 +59,17 @@ static int walk(int (*fn)(unsigned number, const char *image, void *arg), void *
 
 struct search {
     struct stat image;
+    const char *path; // used when the image cannot be asked
     unsigned number;
 };
+
+static int compare_path(unsigned number, const char *image, void *arg) {
+    struct search *search = arg;
+    if (!str_eq(image, search->path))
+        return 0;
+    search->number = number;
+    return 1;
+}
 
 static int compare(unsigned number, const char *image, void *arg) {
     struct search *search = arg;
@@ -76,10 +85,11 @@ static int compare(unsigned number, const char *image, void *arg) {
 }
 
 int loop_find(const char *image, unsigned *ret_number, struct err *err) {
-    struct search search = {0};
-    if (stat(image, &search.image) < 0)
-        return err_set(err, -errno, "image %s: %s", image, err_name(errno));
-    int r = walk(compare, &search);
+    struct search search = {.path = image};
+    int code = stat(image, &search.image) < 0 ? -errno : 0;
+    int r = walk(code < 0 ? compare_path : compare, &search);
+    if (r == 0 && code < 0)
+        return err_set(err, code, "image %s: %s", image, err_name(code));
     if (r < 0)
         return err_set(err, r, SYS_BLOCK " cannot be read: %s", err_name(r));
     *ret_number = search.number;

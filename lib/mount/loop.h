@@ -2,7 +2,7 @@
 // Loop devices: image files as block devices (loop(4)), with direct I/O where the file system below can.
 //
 // Why:     which device shows an image is asked of the kernel each time, by the file's device and inode: nothing is
-//          remembered that a reboot or somebody's losetup(8) could make wrong.
+//          remembered that a reboot or somebody's losetup(8) could make wrong. Of an image whose disk is dead: by its path.
 // Threads: any. One image is attached by one caller at a time.
 // Fails:   -errno with a message that names the image; -ENXIO when this machine has no /dev/loop-control.
 #pragma once

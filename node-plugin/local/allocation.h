@@ -65,7 +65,8 @@ struct allocation {
     bool (*exists)(const struct local_pool *pool, const char *id);
     int64_t (*allocated)(const struct local_pool *pool, const char *id); // bytes it has; 0 when unknown
     int64_t (*size)(const struct local_pool *pool, const char *id);      // NULL: as it was asked for
-    // These leave the whole result or nothing that counts. Done already: 0.
+    // These leave the whole result or nothing that counts. `create` and `copy` are for an id that has no record: what a call
+    // that was given up left there is replaced.
     int (*create)(const struct local_pool *pool, const struct data_request *request, struct err *err);
     int (*copy)(const struct data_copy *copy, struct err *err);
     int (*grow)(const struct local_pool *pool, const char *id, int64_t bytes, bool full, struct err *err);

@@ -12,6 +12,7 @@ struct job {
     struct job *next;
     struct copies *copies;
     struct data_copy copy;
+    unsigned waiting; // calls that will take its result
     bool done;
     struct err err;
 };
@@ -98,22 +99,49 @@ static int start(struct copies *copies, const struct data_copy *copy, struct err
     return 0;
 }
 
+static bool is_same(const struct data_copy *a, const struct data_copy *b) {
+    return a->pool == b->pool && a->bytes == b->bytes && str_eq(a->from, b->from);
+}
+
+static void forget(struct copies *copies, struct job *job) {
+    *find(copies, job->copy.to) = job->next;
+    free(job);
+}
+
+// Makes sure of a job that does this copy. One that nobody asked for again did another: its result is void.
+static int begin(struct copies *copies, const struct data_copy *copy, struct job **ret, struct err *err) {
+    struct job *job = *find(copies, copy->to);
+    if (job && !is_same(&job->copy, copy)) {
+        if (!job->done || job->waiting > 0)
+            return err_set(err, -EAGAIN, "the data of '%.60s' is still being copied to the same place; ask again",
+                           job->copy.from);
+        forget(copies, job);
+        job = NULL;
+    }
+    int r = job ? 0 : start(copies, copy, err);
+    if (r == 0)
+        *ret = *find(copies, copy->to);
+    return r;
+}
+
 int copies_run(struct copies *copies, const struct data_copy *copy, int64_t deadline_ns, struct err *err) {
     const struct timespec until = {.tv_sec = deadline_ns / NS_PER_S, .tv_nsec = deadline_ns % NS_PER_S};
     LOCK_SCOPE(&copies->lock);
-    int r = *find(copies, copy->to) ? 0 : start(copies, copy, err);
+    struct job *job = NULL;
+    int r = begin(copies, copy, &job, err);
     if (r < 0)
         return r;
-    while (!(*find(copies, copy->to))->done)
+    job->waiting++;
+    while (!job->done)
         if (pthread_cond_timedwait(&copies->changed, &copies->lock, &until) == ETIMEDOUT)
             break;
-    struct job **at = find(copies, copy->to), *job = *at;
+    job->waiting--;
     if (!job->done)
         return err_set(err, -EAGAIN, "the data of '%.60s' is still being copied; ask again", copy->from);
-    *at = job->next;
     r = job->err.code;
     if (r < 0)
         (void)err_set(err, r, "%s", job->err.msg);
-    free(job);
+    if (job->waiting == 0)
+        forget(copies, job);
     return r;
 }

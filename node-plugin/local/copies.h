@@ -14,4 +14,5 @@ struct copies *copies_free(struct copies *copies);
 DEFINE_CLEANUP(copies)
 
 // Starts the copy to `to` or joins the one that runs, and waits until the deadline. -EAGAIN: it still runs; ask again.
+// The result of a copy to `to` from elsewhere or of another size, which nobody asked for again, is not handed out.
 int copies_run(struct copies *copies, const struct data_copy *copy, int64_t deadline_ns, struct err *err) must_check;

@@ -232,10 +232,6 @@ static int device_open(struct local_pool *pool, struct err *err) {
     return r < 0 ? err_set(err, -ENODEV, "%s cannot be looked through", pool->pattern) : 0;
 }
 
-static bool has_claim(const struct local_pool *pool, const char *id) {
-    return faccessat(pool->data_fd, names_of(id).key, F_OK, 0) == 0;
-}
-
 static bool exists(const struct local_pool *pool, const char *id) {
     struct disk disk;
     return disk_of(pool, names_of(id).key, &disk, NULL) == 0;
@@ -262,13 +258,20 @@ static int room(const struct local_pool *pool, int64_t *ret_bytes, int64_t *ret_
     return r;
 }
 
+static int remove_data(const struct local_pool *pool, const char *id, int64_t deadline_ns, struct err *err) {
+    struct names names = names_of(id);
+    if (renameat(pool->data_fd, names.key, pool->data_fd, names.gone) < 0 && errno != ENOENT)
+        return allocation_complain(pool, -errno, "giving a disk back", err);
+    return erase(pool, names.gone, deadline_ns, err);
+}
+
 static int create(const struct local_pool *pool, const struct data_request *request, struct err *err) {
     struct names names = names_of(request->id);
     const struct wanted wanted = {request->bytes, request->limit_bytes};
     struct disk disk;
-    if (has_claim(pool, request->id))
-        return 0;
-    int r = erase(pool, names.unfinished, request->deadline_ns, err);
+    int r = remove_data(pool, request->id, request->deadline_ns, err);
+    if (r == 0)
+        r = erase(pool, names.unfinished, request->deadline_ns, err);
     if (r == 0)
         r = claim_disk(pool, &wanted, names.unfinished, request->deadline_ns, &disk, err);
     return r < 0 ? r : finish(pool, &names, err);
@@ -278,9 +281,9 @@ static int copy(const struct data_copy *copy, struct err *err) {
     const struct local_pool *pool = copy->pool;
     struct names source = names_of(copy->from), names = names_of(copy->to);
     struct disk from, to;
-    if (has_claim(pool, copy->to))
-        return 0;
     int r = disk_of(pool, source.key, &from, err);
+    if (r == 0)
+        r = remove_data(pool, copy->to, copy->deadline_ns, err);
     if (r == 0)
         r = erase(pool, names.unfinished, copy->deadline_ns, err);
     if (r < 0)
@@ -304,13 +307,6 @@ static int grow(const struct local_pool *pool, const char *id, int64_t bytes, bo
                    "volume '%.60s' is a whole disk of pool '%s' and cannot have %" PRId64
                    " bytes; make a larger one and copy",
                    id, pool->name, bytes);
-}
-
-static int remove_data(const struct local_pool *pool, const char *id, int64_t deadline_ns, struct err *err) {
-    struct names names = names_of(id);
-    if (renameat(pool->data_fd, names.key, pool->data_fd, names.gone) < 0 && errno != ENOENT)
-        return allocation_complain(pool, -errno, "giving a disk back", err);
-    return erase(pool, names.gone, deadline_ns, err);
 }
 
 static int retain(const struct local_pool *pool, const char *id, struct err *err) {

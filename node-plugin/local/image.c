@@ -38,7 +38,8 @@ int image_path(const struct local_pool *pool, const char *id, char ret[static IM
 
 bool image_exists(const struct local_pool *pool, const char *id) {
     struct names names = names_of(id);
-    return faccessat(pool->data_fd, names.key, F_OK, 0) == 0;
+    struct stat st; // asked of the file itself: its name may still be cached when the disk is gone
+    return fstatat(pool->data_fd, names.key, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int set_size(int fd, int64_t bytes, bool full) {
@@ -136,8 +137,11 @@ int image_grow(const struct local_pool *pool, const char *id, int64_t bytes, boo
     struct stat st;
     int fd cleanup_close = openat(pool->data_fd, names.key, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
-    if (r == 0 && st.st_size < bytes)
+    if (r == 0 && st.st_size < bytes) {
         r = set_size(fd, bytes, full);
+        if (r < 0) // what it got of it would look like the whole to the next call
+            (void)!ftruncate(fd, st.st_size);
+    }
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     return r < 0 ? allocation_complain(pool, r, "growing an image", err) : 0;

@@ -15,7 +15,7 @@ extern const struct allocation allocation_image;
 // -ENAMETOOLONG for a pool in a directory that is too deep.
 int image_path(const struct local_pool *pool, const char *id, char ret[static IMAGE_PATH_SIZE],
                struct err *err) must_check;
-bool image_exists(const struct local_pool *pool, const char *id);
+bool image_exists(const struct local_pool *pool, const char *id); // and can be reached
 // Done already (a call that was given up by its client): 0. `full`: with all of its blocks.
 int image_create(const struct local_pool *pool, const struct data_request *request, struct err *err) must_check;
 // Blocks are shared where the pool can; otherwise holes stay holes. -ETIMEDOUT at the deadline: nothing is left of it.

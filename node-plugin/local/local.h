@@ -53,7 +53,7 @@ struct volume_class local_class(struct local *local);
 // records.c: the map. A found record is a copy.
 bool local_find(struct local *local, const char *id, struct local_record *ret);
 int local_get(struct local *local, const char *id, enum local_kind kind, struct local_record *ret,
-              struct err *err) must_check; // -ENOENT: a message that names it
+              struct err *err) must_check; // -ENOENT: surely not there; other codes: nobody can tell
 int local_save(struct local *local, const struct local_record *record, struct err *err) must_check; // pool, then map
 int local_forget(struct local *local, const char *id, struct err *err) must_check;                  // pool, then map
 // Copies of all records of a kind, sorted by id; to be freed. `after` NULL: from the start.

@@ -74,8 +74,11 @@ int local_parameters_pool(struct local *local, const struct local_parameters *pa
     if (named)
         return err_set(err, -EINVAL, "pool '%s' is of kind %s; allocation '%s' is asked for", named->name,
                        named->allocation->name, kind);
-    return err_set(err, -EINVAL, "node '%.60s' has no pool '%.60s'%s%s; see its --pool", local->node_id,
-                   parameters->pool ? parameters->pool : "", kind ? " of kind " : "", kind ? kind : "");
+    if (!str_empty(parameters->pool))
+        return err_set(err, -EINVAL, "node '%.60s' has no pool '%.60s'; see its --pool", local->node_id,
+                       parameters->pool);
+    return err_set(err, -EINVAL, "node '%.60s' has no pool%s%s; see its --pool", local->node_id,
+                   kind ? " of kind " : "", kind ? kind : "");
 }
 
 static int judge_directory(const struct local_pool *pool, const struct volume_capability *capability, struct err *err) {

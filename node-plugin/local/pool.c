@@ -290,6 +290,14 @@ int local_pool_save(const struct local_pool *pool, const struct local_record *re
     return r < 0 ? err_set(err, r, "record of '%.60s' in pool '%s': %s", record->id, pool->name, err_name(r)) : 0;
 }
 
+bool local_pool_has_record(const struct local_pool *pool, const char *id) {
+    char key[HASH_ID_LEN + 1], name[RECORD_NAME_SIZE];
+    if (!local_key(id, key))
+        return false;
+    record_name(key, name);
+    return faccessat(pool->records_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 int local_pool_forget(const struct local_pool *pool, const char *id, struct err *err) {
     char key[HASH_ID_LEN + 1], name[RECORD_NAME_SIZE];
     if (!local_key(id, key))

@@ -43,6 +43,8 @@ void local_pool_open(struct local_pool *pool, int (*take)(const struct local_rec
 int local_pool_ready(const struct local_pool *pool, struct err *err) must_check; // 0, or -ENODEV with what is wrong
 
 int local_pool_save(const struct local_pool *pool, const struct local_record *record, struct err *err) must_check;
+// Is there a record, readable or not?
+bool local_pool_has_record(const struct local_pool *pool, const char *id);
 int local_pool_forget(const struct local_pool *pool, const char *id, struct err *err) must_check;
 
 // Calls `fn` for every name in a folder; stops at the first failure.

@@ -101,6 +101,14 @@ static int discard(const struct local_pool *pool, const char *name, int64_t dead
     return r < 0 || project == PROJECT_NONE ? r : project_limit(pool->data_fd, project, 0, err);
 }
 
+static int remove_data(const struct local_pool *pool, const char *id, int64_t deadline_ns, struct err *err) {
+    struct names names = names_of(id);
+    // Out of sight first: what is removed in part is no volume any more.
+    if (renameat(pool->data_fd, names.key, pool->data_fd, names.gone) < 0 && errno != ENOENT)
+        return allocation_complain(pool, -errno, "removing a directory", err);
+    return discard(pool, names.gone, deadline_ns, err);
+}
+
 // An empty directory under the name that does not count yet; `bytes` 0: without a limit.
 static int begin(const struct local_pool *pool, const struct names *names, int64_t bytes, int64_t deadline_ns,
                  int *ret_fd, struct err *err) {
@@ -133,9 +141,9 @@ static void give_up(const struct local_pool *pool, const struct names *names) {
 static int create(const struct local_pool *pool, const struct data_request *request, struct err *err) {
     struct names names = names_of(request->id);
     int fd cleanup_close = -1;
-    if (exists(pool, request->id))
-        return 0;
-    int r = begin(pool, &names, request->bytes, request->deadline_ns, &fd, err);
+    int r = remove_data(pool, request->id, request->deadline_ns, err);
+    if (r == 0)
+        r = begin(pool, &names, request->bytes, request->deadline_ns, &fd, err);
     if (r == 0)
         r = finish(pool, &names, fd, err);
     if (r < 0)
@@ -148,11 +156,11 @@ static int copy(const struct data_copy *copy, struct err *err) {
     struct names source = names_of(copy->from), names = names_of(copy->to);
     char from[ATTACHMENT_PATH_SIZE], to[ATTACHMENT_PATH_SIZE];
     int fd cleanup_close = -1;
-    if (exists(pool, copy->to))
-        return 0;
     if (!exists(pool, copy->from))
         return err_set(err, -EIO, "pool '%s': the data of '%.60s' is gone", pool->name, copy->from);
-    int r = path_of(pool, source.key, from, err);
+    int r = remove_data(pool, copy->to, copy->deadline_ns, err);
+    if (r == 0)
+        r = path_of(pool, source.key, from, err);
     if (r == 0)
         r = path_of(pool, names.unfinished, to, err);
     if (r == 0)
@@ -183,16 +191,6 @@ static int grow(const struct local_pool *pool, const char *id, int64_t bytes, bo
         r = err_set(err, -EIO, "pool '%s': volume '%.60s' lost its project; restore it from a snapshot", pool->name,
                     id);
     return r < 0 ? r : project_limit(pool->data_fd, project, bytes, err);
-}
-
-// ---- removed ----
-
-static int remove_data(const struct local_pool *pool, const char *id, int64_t deadline_ns, struct err *err) {
-    struct names names = names_of(id);
-    // Out of sight first: what is removed in part is no volume any more.
-    if (renameat(pool->data_fd, names.key, pool->data_fd, names.gone) < 0 && errno != ENOENT)
-        return allocation_complain(pool, -errno, "removing a directory", err);
-    return discard(pool, names.gone, deadline_ns, err);
 }
 
 static int retain(const struct local_pool *pool, const char *id, struct err *err) {

@@ -78,10 +78,25 @@ bool local_find(struct local *local, const char *id, struct local_record *ret) {
     return record != NULL;
 }
 
+// What is in a pool that cannot be used, or in a record that cannot be read, is not gone: whoever is told so forgets it.
+static int refuse_unknown(struct local *local, const char *id, struct err *err) {
+    struct local_pool *pool = NULL;
+    if (local_find(local, id, NULL))
+        return 0; // of another kind
+    int r = local_pool_for(local, id, &pool, err);
+    if (r == 0 && local_pool_has_record(pool, id))
+        r = err_set(err, -EUCLEAN, "the record of '%.60s' in pool '%s' cannot be used; this node's log tells why", id,
+                    pool->name);
+    return r == -ENOENT ? 0 : r;
+}
+
 int local_get(struct local *local, const char *id, enum local_kind kind, struct local_record *ret, struct err *err) {
     const char *what = kind == LOCAL_VOLUME ? "volume" : kind == LOCAL_SNAPSHOT ? "snapshot" : "group snapshot";
     if (local_find(local, id, ret) && ret->kind == kind)
         return 0;
+    int r = refuse_unknown(local, id, err);
+    if (r < 0)
+        return r;
     return err_set(err, -ENOENT, "%s '%.60s' is not on node '%.60s'", what, id, local->node_id);
 }
 

@@ -105,8 +105,9 @@ static int remove_snapshot(struct local *local, const struct call_context *ctx, 
 static int destroy(void *self, const struct call_context *ctx, const char *id, struct err *err) {
     struct local *local = self;
     struct local_record record;
-    if (!local_find(local, id, &record) || record.kind != LOCAL_SNAPSHOT)
-        return 0;
+    int r = local_get(local, id, LOCAL_SNAPSHOT, &record, err);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
     if (record.group_id[0] && local_find(local, record.group_id, NULL))
         return err_set(err, -EINVAL, "snapshot '%.50s' is of group '%.50s'; delete the group", id, record.group_id);
     return remove_snapshot(local, ctx, id, err);
@@ -223,9 +224,10 @@ static int group_destroy(void *self, const struct call_context *ctx, const char 
     struct local *local = self;
     struct local_record group, *records cleanup_free = NULL;
     size_t count = 0;
-    if (!local_find(local, id, &group) || group.kind != LOCAL_GROUP)
-        return 0;
-    int r = local_list(local, LOCAL_SNAPSHOT, NULL, &records, &count, err);
+    int r = local_get(local, id, LOCAL_GROUP, &group, err);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    r = local_list(local, LOCAL_SNAPSHOT, NULL, &records, &count, err);
     for (size_t i = 0; r == 0 && i < count; i++)
         if (str_eq(records[i].group_id, id))
             r = remove_snapshot(local, ctx, records[i].id, err);

@@ -45,9 +45,11 @@ static int destroy(void *self, const struct call_context *ctx, const char *id, s
     struct local_pool *pool = NULL;
     struct attachment device = {0};
     struct mount_table *table cleanup(mount_table_freep) = NULL;
-    if (!local_find(local, id, &record) || record.kind != LOCAL_VOLUME)
+    int r = local_get(local, id, LOCAL_VOLUME, &record, err);
+    if (r == -ENOENT)
         return 0;
-    int r = local_pool_for(local, id, &pool, err);
+    if (r == 0)
+        r = local_pool_for(local, id, &pool, err);
     if (r == 0)
         r = pool->allocation->find(pool, id, &device, err);
     if (r == 0)
@@ -71,7 +73,8 @@ static void judge(struct local *local, const struct local_record *record, struct
     struct err err = ERR_NONE;
     int r = local_pool_for(local, record->id, &pool, &err);
     if (r == 0 && !pool->allocation->exists(pool, record->id))
-        r = err_set(&err, -EIO, "the data of the volume is gone; restore it from a snapshot or a backup");
+        r = err_set(&err, -EIO,
+                    "the data of the volume is gone or cannot be read; repair the disk of its pool, or restore it");
     info->abnormal = r < 0;
     info->condition = r < 0 ? mem_strdup(err.msg) : NULL;
 }
