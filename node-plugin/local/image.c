@@ -14,6 +14,8 @@
 
 #define COPY_STEP ((size_t)64 << 20) // bytes between two looks at the clock
 
+#define RETAIN_TRIES 1000 // names that a retained image may get: KEY, KEY-2, …
+
 struct names {
     char key[HASH_ID_LEN + 1], unfinished[HASH_ID_LEN + sizeof "..new"];
 };
@@ -158,15 +160,21 @@ int image_remove(const struct local_pool *pool, const char *id, struct err *err)
     return 0;
 }
 
+// Where nothing is yet: a volume of the same name may have been retained before.
 int image_retain(const struct local_pool *pool, const char *id, struct err *err) {
     struct names names = names_of(id);
-    char target[IMAGE_PATH_SIZE];
-    int n = snprintf(target, sizeof target, "%s/%s", pool->retained, names.key);
-    if (n < 0 || (size_t)n >= sizeof target)
-        return err_set(err, -ENAMETOOLONG, "pool '%s': its directory has too long a name", pool->name);
-    if (renameat(pool->data_fd, names.key, AT_FDCWD, target) < 0 && errno != ENOENT)
-        return complain(pool, -errno, "keeping an image", err);
-    return 0;
+    char target[IMAGE_PATH_SIZE], suffix[16] = "";
+    for (unsigned i = 2; i < RETAIN_TRIES; i++) {
+        int n = snprintf(target, sizeof target, "%s/%s%s", pool->retained, names.key, suffix);
+        if (n < 0 || (size_t)n >= sizeof target)
+            return err_set(err, -ENAMETOOLONG, "pool '%s': its directory has too long a name", pool->name);
+        if (renameat2(pool->data_fd, names.key, AT_FDCWD, target, RENAME_NOREPLACE) == 0 || errno == ENOENT)
+            return 0;
+        if (errno != EEXIST)
+            return complain(pool, -errno, "keeping an image", err);
+        (void)snprintf(suffix, sizeof suffix, "-%u", i);
+    }
+    return complain(pool, -EEXIST, "keeping one more image of this name", err);
 }
 
 int64_t image_allocated(const struct local_pool *pool, const char *id) {
