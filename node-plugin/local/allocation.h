@@ -71,7 +71,6 @@ struct allocation {
     int (*copy)(const struct data_copy *copy, struct err *err);
     int (*grow)(const struct local_pool *pool, const char *id, int64_t bytes, bool full, struct err *err);
     int (*remove)(const struct local_pool *pool, const char *id, int64_t deadline_ns, struct err *err);
-    int (*retain)(const struct local_pool *pool, const char *id, struct err *err);
 
     // At the node. Not attached: 0.
     int (*find)(const struct local_pool *pool, const char *id, struct attachment *ret, struct err *err);

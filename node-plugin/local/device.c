@@ -309,14 +309,6 @@ static int grow(const struct local_pool *pool, const char *id, int64_t bytes, bo
                    id, pool->name, bytes);
 }
 
-static int retain(const struct local_pool *pool, const char *id, struct err *err) {
-    struct names names = names_of(id);
-    int retained cleanup_close = open(pool->retained, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (retained < 0 || (renameat(pool->data_fd, names.key, retained, names.key) < 0 && errno != ENOENT))
-        return allocation_complain(pool, -errno, "keeping a disk", err);
-    return 0;
-}
-
 static void sweep(const struct local_pool *pool, const char *name) {
     struct names names = names_of_key(name[0] == '.' ? name + 1 : name);
     struct err err = ERR_NONE;
@@ -390,7 +382,6 @@ const struct allocation allocation_device = {
     .copy = copy,
     .grow = grow,
     .remove = remove_data,
-    .retain = retain,
     .find = find,
     .attach = attach,
     .detach = detach,

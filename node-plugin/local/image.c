@@ -155,17 +155,6 @@ int image_remove(const struct local_pool *pool, const char *id, int64_t deadline
     return 0;
 }
 
-int image_retain(const struct local_pool *pool, const char *id, struct err *err) {
-    struct names names = names_of(id);
-    char target[IMAGE_PATH_SIZE];
-    int n = snprintf(target, sizeof target, "%s/%s", pool->retained, names.key);
-    if (n < 0 || (size_t)n >= sizeof target)
-        return err_set(err, -ENAMETOOLONG, "pool '%s': its directory has too long a name", pool->name);
-    if (renameat(pool->data_fd, names.key, AT_FDCWD, target) < 0 && errno != ENOENT)
-        return allocation_complain(pool, -errno, "keeping an image", err);
-    return 0;
-}
-
 int64_t image_allocated(const struct local_pool *pool, const char *id) {
     struct names names = names_of(id);
     struct stat st;
@@ -258,7 +247,6 @@ const struct allocation allocation_image = {
     .copy = image_copy,
     .grow = image_grow,
     .remove = image_remove,
-    .retain = image_retain,
     .find = find,
     .attach = attach,
     .detach = detach,

@@ -22,6 +22,5 @@ int image_create(const struct local_pool *pool, const struct data_request *reque
 int image_copy(const struct data_copy *copy, struct err *err) must_check;
 int image_grow(const struct local_pool *pool, const char *id, int64_t bytes, bool full, struct err *err) must_check;
 int image_remove(const struct local_pool *pool, const char *id, int64_t deadline_ns,
-                 struct err *err) must_check;                                                // missing: 0
-int image_retain(const struct local_pool *pool, const char *id, struct err *err) must_check; // missing: 0
+                 struct err *err) must_check;                           // missing: 0
 int64_t image_allocated(const struct local_pool *pool, const char *id); // bytes on the pool; 0 when unknown

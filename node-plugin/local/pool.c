@@ -22,6 +22,7 @@
 #define SUFFIX ".json"
 #define RECORD_NAME_SIZE (HASH_ID_LEN + sizeof SUFFIX)
 #define PROBE ".reflink-probe"
+#define RETAIN_TRIES 1000U // volumes of one name that are retained
 
 // ---- names ----
 
@@ -305,6 +306,25 @@ int local_pool_forget(const struct local_pool *pool, const char *id, struct err 
     record_name(key, name);
     int r = file_remove(pool->records_fd, name);
     return r < 0 ? err_set(err, r, "record of '%.60s' in pool '%s': %s", id, pool->name, err_name(r)) : 0;
+}
+
+int local_pool_retain(const struct local_pool *pool, const char *id, struct err *err) {
+    char key[HASH_ID_LEN + 1], target[HASH_ID_LEN + 16];
+    int retained cleanup_close = open(pool->retained, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!local_key(id, key))
+        return 0;
+    if (retained < 0)
+        return err_set(err, -errno, "pool '%s': %s: %s", pool->name, pool->retained, err_name(errno));
+    (void)snprintf(target, sizeof target, "%s", key);
+    for (unsigned i = 2; i < RETAIN_TRIES; i++) {
+        if (renameat2(pool->data_fd, key, retained, target, RENAME_NOREPLACE) == 0 || errno == ENOENT)
+            return 0;
+        if (errno != EEXIST)
+            return allocation_complain(pool, -errno, "keeping the data of a volume", err);
+        (void)snprintf(target, sizeof target, "%s-%u", key, i);
+    }
+    return err_set(err, -EEXIST, "pool '%s': %s holds %u volumes of this name; move them away", pool->name,
+                   pool->retained, RETAIN_TRIES);
 }
 
 int local_pool_space(const struct local_pool *pool, struct local_space *ret, struct err *err) {

@@ -51,6 +51,9 @@ int local_pool_forget(const struct local_pool *pool, const char *id, struct err 
 int local_pool_each(int folder, int (*fn)(struct local_pool *pool, const char *name, void *arg),
                     struct local_pool *pool, void *arg) must_check;
 
+// Moves the data of a volume to `retained`, where nothing is yet: one of the same name may be there from before. None: 0.
+int local_pool_retain(const struct local_pool *pool, const char *id, struct err *err) must_check;
+
 struct local_space { // of the pool's file system, in bytes
     int64_t total, available;
 };

@@ -193,17 +193,6 @@ static int grow(const struct local_pool *pool, const char *id, int64_t bytes, bo
     return r < 0 ? r : project_limit(pool->data_fd, project, bytes, err);
 }
 
-static int retain(const struct local_pool *pool, const char *id, struct err *err) {
-    struct names names = names_of(id);
-    char target[ATTACHMENT_PATH_SIZE];
-    int n = snprintf(target, sizeof target, "%s/%s", pool->retained, names.key);
-    if (n < 0 || (size_t)n >= sizeof target)
-        return err_set(err, -ENAMETOOLONG, "pool '%s': its directory has too long a name", pool->name);
-    if (renameat(pool->data_fd, names.key, AT_FDCWD, target) < 0 && errno != ENOENT)
-        return allocation_complain(pool, -errno, "keeping a directory", err);
-    return 0;
-}
-
 static void sweep(const struct local_pool *pool, const char *name) {
     char gone[HASH_ID_LEN + sizeof "..gone"];
     struct err err = ERR_NONE;
@@ -261,7 +250,6 @@ const struct allocation allocation_quota = {
     .copy = copy,
     .grow = grow,
     .remove = remove_data,
-    .retain = retain,
     .find = find,
     .attach = attach,
     .detach = detach,

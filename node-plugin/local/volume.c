@@ -59,7 +59,7 @@ static int destroy(void *self, const struct call_context *ctx, const char *id, s
     if (r == 0 && device.attached)
         r = pool->allocation->detach(&device, err);
     if (r == 0 && record.on_delete == LOCAL_RETAIN)
-        r = pool->allocation->retain(pool, id, err);
+        r = local_pool_retain(pool, id, err);
     if (r == 0)
         r = local_discard(local, ctx, pool, id, err);
     if (r == 0)

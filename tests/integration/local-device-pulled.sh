@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # The disk of a pool goes away under its volumes: every call answers in time and says so, nothing acknowledged is lost,
 # and when the disk is back (mounted again, stowage-node restarted) everything is there.
+#
+# POOL_TYPE: xfs (default) or ext4.
 set -euo pipefail
 # shellcheck source=tests/support/local-kit.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../support/local-kit.sh"
 MIB=1048576
 BOUND=${BOUND:-30} # seconds that a call may take
 command -v xfs_io >/dev/null || skip "xfs_io is not installed"
-local_pool_on 2G xfs
+TYPE=${POOL_TYPE:-xfs}
+local_pool_on 2G "$TYPE"
 local_kit_start
 
 # bounded CODE COMMAND…: refused with this code, in time.
@@ -44,7 +47,8 @@ bounded "fast\|$POOL" local_csi DeleteSnapshot "{\"snapshot_id\":\"$snapshot\"}"
 began=$SECONDS
 reply=$(condition "$idle" 2>&1) || true
 [ $((SECONDS - began)) -lt "$BOUND" ] || fail "ControllerGetVolume took $((SECONDS - began)) s"
-grep -q '"abnormal": *true' <<<"$reply" || fail "the volume is not called abnormal: $reply"
+# ext4 goes on telling of files that it knows: what it says of them is no sign.
+[ "$TYPE" != xfs ] || grep -q '"abnormal": *true' <<<"$reply" || fail "the volume is not called abnormal: $reply"
 local_csi ListVolumes '{}' | grep -q "$used" || fail "the volume is not listed any more"
 
 echo "its pod can go"

@@ -32,7 +32,7 @@ guest() { # FS RUN
     say "$2 on $1"
     UML_MEMORY=1536M uml_boot "$LIMIT_S" "$log" "$ROOT/tests/support/uml-quota.sh" QUOTA_FS="$1" QUOTA_RUN="$2" \
         STOWAGE_BUILD_DIR="$(dirname "$BIN")" CSI_SANITY="$sanity" || rc=$?
-    tr -d '\r' <"$log" | sed -E 's,\x1b\[[0-9;]*[A-Za-z],,g' | grep -vE '^uml-exit-code|^SELinux|^mmapper|ubd device|^$|wtmp record|^Powering off|System halted' | sed 's/^/  /' | tail -n 40
+    uml_output "$log" | sed 's/^/  /' | tail -n 40
     [ "$rc" = 0 ] || die "failed inside user-mode Linux (exit code $rc)"
 }
 for fs in xfs ext4; do

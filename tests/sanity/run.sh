@@ -203,7 +203,7 @@ in_user_mode_linux() {
     note "project quota: in user-mode Linux"
     UML_MEMORY=1536M uml_boot 600 "$log" "$ROOT/tests/support/uml-quota.sh" QUOTA_FS=xfs QUOTA_RUN=sanity \
         STOWAGE_BUILD_DIR="$(dirname "$BIN")" CSI_SANITY="$sanity" || rc=$?
-    tr -d '\r' <"$log" | grep -v -e '^uml-exit-code' -e '^$'
+    uml_output "$log"
     rm -f "$log"
     exit "$rc"
 }

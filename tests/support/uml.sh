@@ -3,6 +3,7 @@
 # Runs a script as process 1 of user-mode Linux, where the kernel has an NFS client and server. Sourced after scripts/lib.sh.
 #
 # Outside:  uml_reason            prints why this cannot run here, or nothing
+#           uml_output LOG        what the script printed
 #           uml_boot SECONDS LOG SCRIPT [NAME=VALUE...]   boots; the script's exit code becomes ours, its output is in LOG
 # Inside:   uml_inside            true in the process that is the guest's init
 #           uml_setup             proc, sysfs, writable /run /mnt /var/lib/nfs, loopback network
@@ -49,6 +50,12 @@ uml_boot() {
     return "${line:-1}"
 }
 uml_ended() { ! kill -0 "$1"; }
+
+# What the script said, without what the kernel and its console add.
+uml_output() {
+    tr -d '\r' <"$1" | sed -E 's,\x1b\[[0-9;]*[A-Za-z],,g' |
+        grep -vE '^uml-exit-code|^SELinux|^mmapper|ubd device|^$|wtmp record|^Powering off|System halted' || true
+}
 
 uml_inside() { [ "${STOWAGE_UML:-}" = 1 ] && [ "$$" = 1 ]; }
 

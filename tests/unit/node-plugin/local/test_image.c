@@ -268,13 +268,22 @@ static void removing_and_keeping_may_be_repeated(void **state) {
     assert_int_equal(image_remove(kit->pool, a.text, DEADLINE_NONE, NULL), 0);
     assert_int_equal(image_remove(kit->pool, a.text, DEADLINE_NONE, NULL), 0);
     assert_false(image_exists(kit->pool, a.text));
-    assert_int_equal(image_retain(kit->pool, b.text, NULL), 0);
-    assert_int_equal(image_retain(kit->pool, b.text, NULL), 0);
+    assert_int_equal(local_pool_retain(kit->pool, b.text, NULL), 0);
+    assert_int_equal(local_pool_retain(kit->pool, b.text, NULL), 0);
     assert_false(image_exists(kit->pool, b.text));
-    char found[8] = {0};
-    int fd cleanup_close = open(pool_kit_path(kit, "retained", "", b.key, ""), O_RDONLY | O_CLOEXEC);
-    assert_int_equal(pread(fd, found, 4, 0), 4);
-    assert_string_equal(found, "kept");
+    // Another volume of that name does not replace what was kept.
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(create(kit, "b", MIB, false, NULL), 0);
+        put(kit, "b", i == 0 ? "next" : "last", 0);
+        assert_int_equal(local_pool_retain(kit->pool, b.text, NULL), 0);
+    }
+    static const char *const suffixes[] = {"", "-2", "-3"}, *const texts[] = {"kept", "next", "last"};
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        char found[8] = {0};
+        int fd cleanup_close = open(pool_kit_path(kit, "retained", "", b.key, suffixes[i]), O_RDONLY | O_CLOEXEC);
+        assert_int_equal(pread(fd, found, 4, 0), 4);
+        assert_string_equal(found, texts[i]);
+    }
 }
 
 static void the_path_is_that_of_the_file(void **state) {
