@@ -12,7 +12,7 @@ ROUNDS=${ROUNDS:-20} VOLUMES=${VOLUMES:-1000}
 local_pool_on 2G "${POOL_TYPE:-xfs}"
 local_kit_start
 
-ids() { local_csi ListVolumes '{}' | grep -o '"volume_id": *"[^"]*"' | sed 's/.*"\(v-[^"]*\)"/\1/' | sort; }
+ids() { local_csi ListVolumes '{}' | sed 's/"volume_id"/\n&/g' | sed -n 's/^"volume_id": *"\(v-[^"]*\)".*/\1/p' | sort; }
 records() { find "$POOL/.stowage/records" -type f -name '*.json' -printf '%f\n' | sed 's/\.json$//' | sort; }
 images() { find "$POOL/.stowage/data" -type f -printf '%f\n' | sort; }
 
