@@ -159,6 +159,33 @@ pod_of() {
 }
 ready() { system rollout status "$1" --timeout 180s >/dev/null; }
 
+# node_plugin_again [NODE]: its pod, or all of them, replaced
+node_plugin_again() {
+    system delete pods -l app.kubernetes.io/component=node ${1:+--field-selector "spec.nodeName=$1"} --timeout 120s >/dev/null
+    ready daemonset/stowage-node
+}
+
+# --- local volumes --------------------------------------------------------------------------------------------------
+
+LOCAL_CLASS=stowage-local
+LOCAL_DRIVER=local.csi.stowage.dev
+LOCAL_POOL=/mnt/stowage/disk # as the nodes see it
+# local_room CLASS NODE: MiB that its node says are left; nothing when it has not spoken
+local_room() {
+    system get csistoragecapacities -o json | jq -r ".items[] | select(.storageClassName == \"$1\" and
+        .nodeTopology.matchLabels[\"topology.local.csi.stowage.dev/node\"] == \"$2\") | .capacity" | awk '
+        /Ki$/ { print int($1 / 1024); next } /Mi$/ { print int($1); next } /Gi$/ { print int($1 * 1024); next }
+        /^[0-9]+$/ { print int($1 / 1048576); next } /k$/ { print int($1 / 1048.576); next } /M$/ { print int($1 / 1.048576) }'
+}
+local_room_above() { [ "$(local_room "$1" "$2" || true)" -gt "$3" ] 2>/dev/null; }
+# local_loops NODE: loop devices of images in its pools. All machines have the kernel's: the file tells whose it is.
+local_loops() {
+    losetup --list --noheadings --output NAME,BACK-FILE | awk -v dir="$(node_root "$1")/mnt/stowage/" 'index($2, dir) == 1 { print $1 }'
+}
+# local_images NODE POOL_DIRECTORY: how many volumes the pool holds
+local_images() { machine_run "$1" sh -c 'ls "$1/.stowage/records" | wc -l' sh "$2"; }
+node_of() { k get pod "$1" -o 'jsonpath={.spec.nodeName}'; }
+
 # server_dir: where the embedded server keeps the share, as commands in its pod see it
 server_sh() { system exec "$(pods_of nfs | head -n 1)" -- sh -c "$1"; }
 
