@@ -42,8 +42,11 @@ static const struct field rows[] = {
     {"inline-dir", FIELD_TEXT, AT(inline_dir), "/var/lib/kubelet/plugins/csi.stowage.dev.inline", "DIR",
      "where inline volumes are mounted for their pods; the mount service must see it at the same path",
      .check = check_path},
-    {"pool", FIELD_LIST, AT(pools), NULL, "NAME=image:/DIR",
-     "directory of this node for local volumes; may be repeated (default none)", .check = local_pool_check},
+    {"pool", FIELD_LIST, AT(pools), NULL, "NAME=KIND:/PATH",
+     "place of this node for local volumes: KIND image or quota and a directory, or device and a pattern of whole "
+     "disks; "
+     "device+wipe takes disks that hold something, too; may be repeated (default none)",
+     .check = local_pool_check},
     {"local-socket", FIELD_TEXT, AT(local_socket), "/run/stowage/local.sock", "PATH",
      "unix socket on which CSI is served for local volumes, where there is a pool"},
     {"http", FIELD_TEXT, AT(http), "", "HOST:PORT", "address of /healthz and /metrics, empty for none"},

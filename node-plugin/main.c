@@ -113,8 +113,10 @@ static int serve(const struct node_config *config, struct node *node, struct loc
 }
 
 static int make_local(const struct node_config *config, struct local **ret, struct err *err) {
-    const struct local_options options = {
-        .node_id = node_config_node_id(config), .max_volumes = config->max_volumes, .pools = &config->pools};
+    const struct local_options options = {.node_id = node_config_node_id(config),
+                                          .max_volumes = config->max_volumes,
+                                          .pools = &config->pools,
+                                          .state_dir = config->state_dir};
     return config->pools.count > 0 ? local_new(&options, ret, err) : 0;
 }
 

@@ -15,7 +15,8 @@
 #include "lib/mount/process.h"
 #include "lib/mount/reaper.h"
 
-#define KILL_GRACE_NS (100 * NS_PER_MS) // from SIGKILL to giving up
+#define KILL_GRACE_NS (100 * NS_PER_MS)  // from SIGKILL to giving up
+#define CANCEL_LOOK_NS (100 * NS_PER_MS) // between two looks at whether a program was cancelled
 
 static double abandoned_now(void *arg) {
     (void)arg;
@@ -64,11 +65,17 @@ static int read_reply(int fd, int64_t deadline_ns, struct child_reply *ret) {
     }
 }
 
-// 0 or -EIO by the exit status, which is told as the reply's first number; -ETIMEDOUT while it runs.
-static int wait_status(int pidfd, int64_t deadline_ns, struct child_reply *ret) {
+static int64_t sooner(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+// 0 or -EIO by the exit status, which is told as the reply's first number; -ETIMEDOUT or -ECANCELED while it runs.
+static int wait_status(int pidfd, const struct child_request *request, struct child_reply *ret) {
     struct pollfd fd = {.fd = pidfd, .events = POLLIN};
     for (;;) {
-        int n = poll(&fd, 1, process_poll_ms(deadline_ns));
+        int64_t now = clock_monotonic(&clock_system);
+        int64_t until = request->cancel ? sooner(now + CANCEL_LOOK_NS, request->deadline_ns) : request->deadline_ns;
+        int n = poll(&fd, 1, process_poll_ms(until));
         if (n > 0) {
             siginfo_t info = {0};
             if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0)
@@ -76,7 +83,9 @@ static int wait_status(int pidfd, int64_t deadline_ns, struct child_reply *ret) 
             ret->numbers[0] = info.si_code == CLD_EXITED ? info.si_status : CHILD_SIGNALLED;
             return ret->numbers[0] == 0 ? 0 : -EIO;
         }
-        if (n == 0 && clock_monotonic(&clock_system) >= deadline_ns)
+        if (n == 0 && request->cancel && atomic_load(request->cancel))
+            return -ECANCELED;
+        if (n == 0 && clock_monotonic(&clock_system) >= request->deadline_ns)
             return -ETIMEDOUT;
     }
 }
@@ -101,8 +110,11 @@ static int finish(const struct child_request *request, pid_t pid, int reply_fd, 
     int pidfd cleanup_close = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
         return err_set(err, -errno, "%s: pidfd_open: %s", request->what, err_name(errno));
-    int r = reply_fd >= 0 ? read_reply(reply_fd, request->deadline_ns, reply)
-                          : wait_status(pidfd, request->deadline_ns, reply);
+    int r = reply_fd >= 0 ? read_reply(reply_fd, request->deadline_ns, reply) : wait_status(pidfd, request, reply);
+    if (r == -ECANCELED) {
+        give_up(&pidfd, request->key);
+        return err_set(err, r, "%s was cancelled", request->what);
+    }
     if (r == -ETIMEDOUT) {
         give_up(&pidfd, request->key);
         return err_set(err, r, "%s did not end in time; does the server answer?", request->what);

@@ -11,6 +11,7 @@
 //          so a frozen server never collects more than one child a key.
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,11 +27,12 @@ struct child_reply {
 };
 
 struct child_request {
-    const char *program;     // NULL: this program again, as `--child` with `args`: see child_is_wanted
-    const char *const *args; // NULL-terminated, without argv[0]
-    const char *key;         // what it works on: "statfs /path"; NULL: children of this kind may pile up
-    const char *what;        // for messages: "statfs of /path"
-    int64_t deadline_ns;     // absolute CLOCK_MONOTONIC
+    const char *program;       // NULL: this program again, as `--child` with `args`: see child_is_wanted
+    const char *const *args;   // NULL-terminated, without argv[0]
+    const char *key;           // what it works on: "statfs /path"; NULL: children of this kind may pile up
+    const char *what;          // for messages: "statfs of /path"
+    int64_t deadline_ns;       // absolute CLOCK_MONOTONIC
+    const atomic_bool *cancel; // of a program: ends it with -ECANCELED when it becomes true; may be NULL
 };
 
 #define CHILD_SIGNALLED 255 // instead of the exit code of a program that a signal ended

@@ -11,6 +11,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/mount/child.h"
+#include "lib/mount/tool.h"
 
 #define ARGS_MAX 8
 #define FSCK_REPAIRED 1 // bit of fsck(8)'s exit code: errors were found, and repaired
@@ -46,36 +47,20 @@ static int no_such(const char *type, struct err *err) {
     return err_set(err, -EINVAL, "file system '%.40s' is not served; use ext4 or xfs", type);
 }
 
-static bool find_tool(const char *name, char ret[static 64]) {
-    static const char *const folders[] = {"/usr/sbin", "/sbin", "/usr/bin", "/bin"};
-    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-        (void)snprintf(ret, 64, "%s/%s", folders[i], name);
-        if (access(ret, X_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
 // `tolerated`: bits of the exit code that are no failure.
 static int run(const char *const *line, const char *device, const char *target, int tolerated, int64_t deadline_ns,
                struct err *err) {
-    char program[64];
     const char *args[ARGS_MAX] = {0};
-    if (!find_tool(line[0], program))
-        return err_set(err, -ENOEXEC, "%s is missing on this node; install e2fsprogs and xfsprogs", line[0]);
     for (size_t i = 1; i < ARGS_MAX && line[i]; i++)
         args[i - 1] = str_eq(line[i], "DEVICE") ? device : str_eq(line[i], "TARGET") ? target : line[i];
-    char *what cleanup_free = mem_printf("%s of %s", line[0], device);
-    if (!what)
-        return err_set(err, -ENOMEM, "out of memory");
-    struct child_request request = {
-        .program = program, .args = args, .key = what, .what = what, .deadline_ns = deadline_ns};
-    struct child_reply reply;
-    int r = child_run(&request, &reply, err);
-    if (r != -EIO || (reply.numbers[0] & ~(int64_t)tolerated) == 0)
-        return r == -EIO ? 0 : r;
-    return err_set(err, -EIO, "%s of %s failed with exit code %lld; its messages are in this node's log", line[0],
-                   device, (long long)reply.numbers[0]);
+    const struct tool tool = {.name = line[0],
+                              .package = "e2fsprogs and xfsprogs",
+                              .args = args,
+                              .subject = device,
+                              .deadline_ns = deadline_ns};
+    int code = 0;
+    int r = tool_run(&tool, &code, err);
+    return r == -EIO && (code & ~tolerated) == 0 ? 0 : r;
 }
 
 int filesystem_probe(const char *device, char ret[static FILESYSTEM_TYPE_SIZE], struct err *err) {

@@ -11,7 +11,7 @@
 struct job {
     struct job *next;
     struct copies *copies;
-    struct image_copy copy;
+    struct data_copy copy;
     bool done;
     struct err err;
 };
@@ -60,7 +60,7 @@ static void *run(void *arg) {
     struct job *job = arg;
     struct copies *copies = job->copies;
     struct err err = ERR_NONE;
-    int r = image_copy(&job->copy, &err);
+    int r = job->copy.pool->allocation->copy(&job->copy, &err);
     LOCK_SCOPE(&copies->lock);
     err.code = r;
     job->err = err;
@@ -77,7 +77,7 @@ static struct job **find(struct copies *copies, const char *to) {
     return at;
 }
 
-static int start(struct copies *copies, const struct image_copy *copy, struct err *err) {
+static int start(struct copies *copies, const struct data_copy *copy, struct err *err) {
     struct job *job = mem_zalloc(sizeof *job);
     pthread_t thread;
     if (!job)
@@ -98,7 +98,7 @@ static int start(struct copies *copies, const struct image_copy *copy, struct er
     return 0;
 }
 
-int copies_run(struct copies *copies, const struct image_copy *copy, int64_t deadline_ns, struct err *err) {
+int copies_run(struct copies *copies, const struct data_copy *copy, int64_t deadline_ns, struct err *err) {
     const struct timespec until = {.tv_sec = deadline_ns / NS_PER_S, .tv_nsec = deadline_ns % NS_PER_S};
     LOCK_SCOPE(&copies->lock);
     int r = *find(copies, copy->to) ? 0 : start(copies, copy, err);

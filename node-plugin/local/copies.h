@@ -6,7 +6,7 @@
 // Threads: any.
 #pragma once
 
-#include "node-plugin/local/image.h"
+#include "node-plugin/local/pool.h"
 
 struct copies;
 int copies_new(struct copies **ret, struct err *err) must_check;
@@ -14,4 +14,4 @@ struct copies *copies_free(struct copies *copies);
 DEFINE_CLEANUP(copies)
 
 // Starts the copy to `to` or joins the one that runs, and waits until the deadline. -EAGAIN: it still runs; ask again.
-int copies_run(struct copies *copies, const struct image_copy *copy, int64_t deadline_ns, struct err *err) must_check;
+int copies_run(struct copies *copies, const struct data_copy *copy, int64_t deadline_ns, struct err *err) must_check;

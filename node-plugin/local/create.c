@@ -21,16 +21,19 @@ static int refuse_place(const struct local *local, const struct volume_create_re
                    local->node_id);
 }
 
-static const char *type_of(const struct volume_create_request *request) {
+static const char *type_of(const struct volume_create_request *request, const struct local_pool *pool) {
     const char *type = NULL;
+    if (pool->allocation->directory)
+        return pool->fs_type;
     for (size_t i = 0; i < request->capability_count; i++)
         if (!request->capabilities[i].block)
             type = str_empty(request->capabilities[i].fs_type) ? "ext4" : request->capabilities[i].fs_type;
     return type ? type : "";
 }
 
-static int choose_bytes(const struct volume_create_request *request, const char *type, int64_t source_bytes,
-                        int64_t *ret, struct err *err) {
+static int choose_bytes(const struct volume_create_request *request, const struct local_pool *pool, const char *type,
+                        int64_t source_bytes, int64_t *ret, struct err *err) {
+    int64_t unit = pool->allocation->whole_disks ? 1 : LOCAL_BYTES_UNIT;
     int64_t bytes = request->required_bytes;
     if (bytes == 0)
         bytes = source_bytes > 0 ? source_bytes : LOCAL_BYTES_DEFAULT;
@@ -40,9 +43,9 @@ static int choose_bytes(const struct volume_create_request *request, const char 
         return err_set(err, -ENOSPC, "%" PRId64 " bytes are more than any disk has", bytes);
     if (bytes < source_bytes)
         bytes = source_bytes;
-    if (str_eq(type, "xfs") && bytes < XFS_BYTES_MIN)
+    if (!pool->allocation->directory && str_eq(type, "xfs") && bytes < XFS_BYTES_MIN)
         bytes = XFS_BYTES_MIN;
-    bytes = (bytes + LOCAL_BYTES_UNIT - 1) / LOCAL_BYTES_UNIT * LOCAL_BYTES_UNIT;
+    bytes = (bytes + unit - 1) / unit * unit;
     if (request->limit_bytes > 0 && bytes > request->limit_bytes)
         return err_set(err, -ERANGE, "the volume would have %" PRId64 " bytes, above the limit of %" PRId64, bytes,
                        request->limit_bytes);
@@ -88,22 +91,32 @@ static int find_source(struct local *local, const struct volume_create_request *
 }
 
 static int make_data(struct local *local, const struct call_context *ctx, const struct local_pool *pool,
-                     const struct local_record *source, const struct local_record *record, struct err *err) {
-    return source->id[0] ? local_copy(local, ctx, source, record->id, record->bytes, err)
-                         : image_create(pool, record->id, record->bytes, record->full, err);
+                     const struct local_record *source, int64_t limit_bytes, struct local_record *record,
+                     struct err *err) {
+    const struct data_request request = {.id = record->id,
+                                         .bytes = record->bytes,
+                                         .limit_bytes = limit_bytes,
+                                         .full = record->full,
+                                         .deadline_ns = ctx->deadline_ns};
+    int r =
+        source->id[0] ? local_copy(local, ctx, source, &request, err) : pool->allocation->create(pool, &request, err);
+    if (r == 0 && pool->allocation->size)
+        record->bytes = pool->allocation->size(pool, record->id);
+    return r;
 }
 
 static int make(struct local *local, const struct call_context *ctx, const struct local_pool *pool,
-                const struct local_record *source, struct local_record *record, struct err *err) {
+                const struct local_record *source, int64_t limit_bytes, struct local_record *record, struct err *err) {
     int r = local_id(local, LOCAL_VOLUME, record->name, pool, record->id, err);
+    int64_t reserved = record->bytes;
     if (r == 0)
-        r = local_reserve(local, pool, record->bytes, err);
+        r = local_reserve(local, pool, reserved, err);
     if (r < 0)
         return r;
-    r = make_data(local, ctx, pool, source, record, err);
+    r = make_data(local, ctx, pool, source, limit_bytes, record, err);
     if (r == 0)
         r = local_save(local, record, err);
-    local_release(local, pool, record->bytes);
+    local_release(local, pool, reserved);
     if (r == 0)
         log_info("local volume made", LOG_S("volume", record->id), LOG_S("name", record->name),
                  LOG_I("bytes", record->bytes));
@@ -111,7 +124,8 @@ static int make(struct local *local, const struct call_context *ctx, const struc
 }
 
 static int begin(const struct volume_create_request *request, const struct local_parameters *parameters,
-                 const struct local_record *source, struct local_record *ret, struct err *err) {
+                 const struct local_pool *pool, const struct local_record *source, struct local_record *ret,
+                 struct err *err) {
     *ret = (struct local_record){.kind = LOCAL_VOLUME,
                                  .created_ns = clock_wall(&clock_system),
                                  .source = request->source,
@@ -119,13 +133,21 @@ static int begin(const struct volume_create_request *request, const struct local
                                  .on_delete = parameters->on_delete,
                                  .fs_bytes = source->fs_bytes};
     if (LOCAL_SET(ret->name, request->name) < 0 || LOCAL_SET(ret->source_id, request->source_id) < 0 ||
-        LOCAL_SET(ret->fs_type, type_of(request)) < 0 || LOCAL_SET(ret->formatted, source->formatted) < 0)
+        LOCAL_SET(ret->fs_type, type_of(request, pool)) < 0 || LOCAL_SET(ret->formatted, source->formatted) < 0)
         return err_set(err, -EINVAL, "a name in the request is too long");
+    for (size_t i = 0; i < request->capability_count; i++) {
+        int r = local_judge(pool, &request->capabilities[i], err);
+        if (r < 0)
+            return r;
+    }
+    if (ret->full && !pool->allocation->can_be_full)
+        return err_set(err, -EINVAL, "pool '%s' of kind %s sets nothing apart beforehand; leave provisioning out",
+                       pool->name, pool->allocation->name);
     ret->raw = !ret->fs_type[0] || source->raw;
     if (source->formatted[0] && ret->fs_type[0] && !str_eq(source->formatted, ret->fs_type))
         return err_set(err, -EINVAL, "the source holds %s, %s is asked for; ask for %s", source->formatted,
                        ret->fs_type, source->formatted);
-    return choose_bytes(request, ret->fs_type, source->bytes, &ret->bytes, err);
+    return choose_bytes(request, pool, ret->fs_type, source->bytes, &ret->bytes, err);
 }
 
 int local_create(void *self, const struct call_context *ctx, const struct volume_create_request *request,
@@ -148,9 +170,9 @@ int local_create(void *self, const struct call_context *ctx, const struct volume
     } else {
         r = find_source(local, request, pool, &source, err);
         if (r == 0)
-            r = begin(request, &parameters, &source, &record, err);
+            r = begin(request, &parameters, pool, &source, &record, err);
         if (r == 0)
-            r = make(local, ctx, pool, &source, &record, err);
+            r = make(local, ctx, pool, &source, request->limit_bytes, &record, err);
     }
     if (r == 0 && local_fill(local, &record, ret) < 0)
         r = err_set(err, -ENOMEM, "out of memory");

@@ -10,7 +10,10 @@
 #include <sys/stat.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 #include "lib/base/str.h"
+#include "lib/mount/loop.h"
+#include "node-plugin/local/attachment.h"
 
 #define COPY_STEP ((size_t)64 << 20) // bytes between two looks at the clock
 
@@ -23,13 +26,6 @@ static struct names names_of(const char *id) {
     (void)local_key(id, names.key);
     (void)snprintf(names.unfinished, sizeof names.unfinished, ".%s.new", names.key);
     return names;
-}
-
-static int complain(const struct local_pool *pool, int code, const char *verb, struct err *err) {
-    if (code == -ENOSPC || code == -EDQUOT)
-        return err_set(err, -ENOSPC, "pool '%s' is full: %s is not possible; delete volumes or give it more space",
-                       pool->name, verb);
-    return err_set(err, code, "pool '%s': %s: %s", pool->name, verb, err_name(code));
 }
 
 int image_path(const struct local_pool *pool, const char *id, char ret[static IMAGE_PATH_SIZE], struct err *err) {
@@ -64,18 +60,18 @@ static int finish(const struct local_pool *pool, const struct names *names, int 
     return 0;
 }
 
-int image_create(const struct local_pool *pool, const char *id, int64_t bytes, bool full, struct err *err) {
-    struct names names = names_of(id);
+int image_create(const struct local_pool *pool, const struct data_request *request, struct err *err) {
+    struct names names = names_of(request->id);
     int fd cleanup_close = open_unfinished(pool, &names);
-    int r = fd < 0 ? fd : set_size(fd, bytes, full);
+    int r = fd < 0 ? fd : set_size(fd, request->bytes, request->full);
     if (r == 0)
         r = finish(pool, &names, fd);
     if (r < 0)
         (void)unlinkat(pool->data_fd, names.unfinished, 0);
-    return r < 0 ? complain(pool, r, "making an image", err) : 0;
+    return r < 0 ? allocation_complain(pool, r, "making an image", err) : 0;
 }
 
-static int copy_range(const struct image_copy *copy, int from, int to, off_t at, off_t end) {
+static int copy_range(const struct data_copy *copy, int from, int to, off_t at, off_t end) {
     off_t in = at, out = at;
     while (in < end) {
         if (clock_monotonic(&clock_system) >= copy->deadline_ns)
@@ -92,7 +88,7 @@ static int copy_range(const struct image_copy *copy, int from, int to, off_t at,
     return 0;
 }
 
-static int copy_sparse(const struct image_copy *copy, int from, int to, off_t size) {
+static int copy_sparse(const struct data_copy *copy, int from, int to, off_t size) {
     for (off_t at = 0; at < size;) {
         off_t data = lseek(from, at, SEEK_DATA);
         if (data < 0)
@@ -108,7 +104,7 @@ static int copy_sparse(const struct image_copy *copy, int from, int to, off_t si
     return 0;
 }
 
-static int copy_data(const struct image_copy *copy, int from, int to) {
+static int copy_data(const struct data_copy *copy, int from, int to) {
     struct stat st;
     if (fstat(from, &st) < 0)
         return -errno;
@@ -117,7 +113,7 @@ static int copy_data(const struct image_copy *copy, int from, int to) {
     return copy_sparse(copy, from, to, st.st_size);
 }
 
-int image_copy(const struct image_copy *copy, struct err *err) {
+int image_copy(const struct data_copy *copy, struct err *err) {
     const struct local_pool *pool = copy->pool;
     struct names source = names_of(copy->from), names = names_of(copy->to);
     int from cleanup_close = openat(pool->data_fd, source.key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -132,7 +128,7 @@ int image_copy(const struct image_copy *copy, struct err *err) {
         r = finish(pool, &names, to);
     if (r < 0)
         (void)unlinkat(pool->data_fd, names.unfinished, 0);
-    return r < 0 ? complain(pool, r, "copying an image", err) : 0;
+    return r < 0 ? allocation_complain(pool, r, "copying an image", err) : 0;
 }
 
 int image_grow(const struct local_pool *pool, const char *id, int64_t bytes, bool full, struct err *err) {
@@ -144,13 +140,14 @@ int image_grow(const struct local_pool *pool, const char *id, int64_t bytes, boo
         r = set_size(fd, bytes, full);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
-    return r < 0 ? complain(pool, r, "growing an image", err) : 0;
+    return r < 0 ? allocation_complain(pool, r, "growing an image", err) : 0;
 }
 
-int image_remove(const struct local_pool *pool, const char *id, struct err *err) {
+int image_remove(const struct local_pool *pool, const char *id, int64_t deadline_ns, struct err *err) {
+    (void)deadline_ns; // one call of the kernel
     struct names names = names_of(id);
     if (unlinkat(pool->data_fd, names.key, 0) < 0 && errno != ENOENT)
-        return complain(pool, -errno, "removing an image", err);
+        return allocation_complain(pool, -errno, "removing an image", err);
     return 0;
 }
 
@@ -161,7 +158,7 @@ int image_retain(const struct local_pool *pool, const char *id, struct err *err)
     if (n < 0 || (size_t)n >= sizeof target)
         return err_set(err, -ENAMETOOLONG, "pool '%s': its directory has too long a name", pool->name);
     if (renameat(pool->data_fd, names.key, AT_FDCWD, target) < 0 && errno != ENOENT)
-        return complain(pool, -errno, "keeping an image", err);
+        return allocation_complain(pool, -errno, "keeping an image", err);
     return 0;
 }
 
@@ -170,3 +167,96 @@ int64_t image_allocated(const struct local_pool *pool, const char *id) {
     struct stat st;
     return fstatat(pool->data_fd, names.key, &st, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : (int64_t)st.st_blocks * 512;
 }
+
+// ---- at the node ----
+
+static void sweep(const struct local_pool *pool, const char *name) {
+    (void)unlinkat(pool->data_fd, name, 0);
+}
+
+static void set_device(struct attachment *attachment, unsigned number) {
+    char path[LOOP_PATH_SIZE];
+    loop_path(number, path);
+    attachment->attached = true;
+    attachment->number = number;
+    (void)snprintf(attachment->path, sizeof attachment->path, "%s", path);
+}
+
+static int find(const struct local_pool *pool, const char *id, struct attachment *ret, struct err *err) {
+    char image[IMAGE_PATH_SIZE];
+    unsigned number = 0;
+    *ret = (struct attachment){0};
+    int r = image_path(pool, id, image, err);
+    if (r == 0)
+        r = loop_find(image, &number, err);
+    if (r == 0)
+        set_device(ret, number);
+    return r == -ENOENT ? 0 : r; // no device, or no image
+}
+
+static int attach(const struct local_pool *pool, const struct local_record *record, bool autoclear,
+                  struct attachment *ret, int *ret_fd, struct err *err) {
+    char image[IMAGE_PATH_SIZE];
+    unsigned number = 0;
+    const struct loop_options options = {.autoclear = autoclear};
+    int r = image_path(pool, record->id, image, err);
+    if (r == 0)
+        r = loop_attach(image, &options, &number, ret_fd, err);
+    if (r < 0)
+        return r;
+    set_device(ret, number);
+    if (!loop_uses_direct_io(number))
+        log_info("loop device without direct I/O: its file system does not take it", LOG_S("volume", record->id),
+                 LOG_S("device", ret->path));
+    return 0;
+}
+
+static int detach(const struct attachment *attachment, struct err *err) {
+    return loop_detach(attachment->number, err);
+}
+
+static int resized(const struct attachment *attachment, struct err *err) {
+    return loop_grow(attachment->number, err);
+}
+
+static int recover_one(unsigned number, const char *image, void *arg) {
+    const struct mount_table *table = arg;
+    struct attachment device = {0};
+    struct err err = ERR_NONE;
+    set_device(&device, number);
+    if (attachment_thaw(table, &device))
+        return 0;
+    if (loop_detach(number, &err) < 0)
+        log_warning("loop device stays", LOG_S("reason", err.msg));
+    else
+        log_info("loop device that nobody used was let go", LOG_S("device", device.path), LOG_S("image", image));
+    return 0;
+}
+
+static void recover(struct local_pool *pool) {
+    struct mount_table *table cleanup(mount_table_freep) = NULL;
+    struct err err = ERR_NONE;
+    int r = mount_table_load(NULL, &table, &err);
+    if (r == 0)
+        r = loop_each(pool->data, recover_one, table);
+    if (r < 0)
+        log_warning("loop devices were not looked through", LOG_S("pool", pool->name), LOG_S("reason", err_name(r)));
+}
+
+const struct allocation allocation_image = {
+    .name = "image",
+    .can_be_full = true,
+    .recover = recover,
+    .sweep = sweep,
+    .exists = image_exists,
+    .allocated = image_allocated,
+    .create = image_create,
+    .copy = image_copy,
+    .grow = image_grow,
+    .remove = image_remove,
+    .retain = image_retain,
+    .find = find,
+    .attach = attach,
+    .detach = detach,
+    .resized = resized,
+};

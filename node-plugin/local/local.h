@@ -15,8 +15,7 @@
 #include "csi/volume.h"
 #include "lib/base/fields.h"
 #include "lib/base/strmap.h"
-#include "lib/mount/loop.h"
-#include "lib/mount/table.h"
+#include "node-plugin/local/attachment.h"
 #include "node-plugin/local/copies.h"
 #include "node-plugin/local/pool.h"
 
@@ -29,6 +28,7 @@ struct local_options {
     const char *node_id;            // borrowed
     int64_t max_volumes;            // that may be published at once; 0: no limit
     const struct field_list *pools; // as --pool has them
+    const char *state_dir;          // borrowed; for the records of pools that are whole disks
 };
 
 struct local {
@@ -59,11 +59,12 @@ int local_forget(struct local *local, const char *id, struct err *err) must_chec
 // Copies of all records of a kind, sorted by id; to be freed. `after` NULL: from the start.
 int local_list(struct local *local, enum local_kind kind, const char *after, struct local_record **ret,
                size_t *ret_count, struct err *err) must_check;
-struct local_pool *local_pool_named(struct local *local, const char *name); // NULL: none
+struct local_pool *local_pool_named(const struct local *local, const char *name); // NULL: none
 // The pool of an id, ready for use.
 int local_pool_for(struct local *local, const char *id, struct local_pool **ret, struct err *err) must_check;
 // Room in a pool that nobody was promised.
-int local_room(struct local *local, const struct local_pool *pool, int64_t *ret_bytes, struct err *err) must_check;
+int local_room(struct local *local, const struct local_pool *pool, int64_t *ret_bytes, int64_t *ret_largest,
+               struct err *err) must_check;
 int local_reserve(struct local *local, const struct local_pool *pool, int64_t bytes, struct err *err) must_check;
 void local_release(struct local *local, const struct local_pool *pool, int64_t bytes);
 // The id of a name on this node; the same name always gives the same.
@@ -71,8 +72,8 @@ int local_id(const struct local *local, enum local_kind kind, const char *name, 
              char ret[static CSI_ID_MAX + 1], struct err *err) must_check;
 
 // copy.c: the data of a volume or snapshot as one moment had it, whether it is in use or not.
-int local_copy(struct local *local, const struct call_context *ctx, const struct local_record *from, const char *to,
-               int64_t bytes, struct err *err) must_check;
+int local_copy(struct local *local, const struct call_context *ctx, const struct local_record *from,
+               const struct data_request *to, struct err *err) must_check;
 
 // create.c
 int local_create(void *self, const struct call_context *ctx, const struct volume_create_request *request,
@@ -89,6 +90,8 @@ int local_on_delete_parse(const struct string_map *parameters, int *ret, struct 
 // The pool that the parameters name, or the only one there is.
 int local_parameters_pool(struct local *local, const struct local_parameters *parameters, struct local_pool **ret,
                           struct err *err) must_check;
+// Which ways to use a volume a pool serves; NULL: any pool.
+int local_judge(const struct local_pool *pool, const struct volume_capability *capability, struct err *err) must_check;
 int local_supports(void *self, const struct volume_capability *capability, const struct string_map *parameters,
                    struct err *err);
 
@@ -96,24 +99,9 @@ extern const struct volume_ops local_volume_ops;                                
 extern const struct snapshot_ops local_snapshot_ops;                                                   // snapshot.c
 extern const struct node_ops local_node_ops;                                                           // node.c
 int local_fill(const struct local *local, const struct local_record *record, struct volume_info *ret); // volume.c
-
-// device.c: the loop device of a volume and what is mounted of it.
-struct local_device {
-    bool attached;
-    unsigned number;
-    char path[LOOP_PATH_SIZE];
-};
-int local_device_find(const struct local_pool *pool, const char *id, struct local_device *ret,
-                      struct err *err) must_check; // not attached: 0
-// How a mount shows the device: as a file system, or as a device file.
-bool local_is_mount_of(const struct mount_entry *entry, const struct local_device *device);
-const struct mount_entry *local_next_mount(const struct mount_table *table, const struct local_device *device,
-                                           size_t *cursor); // NULL: no more
-// Every mount of it is gone? -EBUSY naming one; `except` (may be NULL) does not count.
-int local_refuse_mounted(const struct mount_table *table, const struct local_device *device, const char *except,
-                         struct err *err) must_check;
-// At the start: file systems that a killed process held still go on; loop devices that nobody mounts are let go.
-void local_device_recover(const struct local_pool *pool);
+// The data and the record of a volume or snapshot that nobody uses. -ETIMEDOUT: ask again. volume.c
+int local_discard(struct local *local, const struct call_context *ctx, const struct local_pool *pool, const char *id,
+                  struct err *err) must_check;
 
 // stage.c, publish.c
 int local_stage(void *self, const struct call_context *ctx, const struct node_stage_request *request, struct err *err);

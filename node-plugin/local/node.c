@@ -20,7 +20,7 @@ static int info(void *self, struct node_info *ret, struct err *err) {
 struct place { // where a volume is mounted
     struct local_record record;
     struct local_pool *pool;
-    struct local_device device;
+    struct attachment device;
     bool block;
 };
 
@@ -31,7 +31,7 @@ static int find_place(struct local *local, const char *id, const char *path, str
     if (r == 0)
         r = local_pool_for(local, id, &ret->pool, err);
     if (r == 0)
-        r = local_device_find(ret->pool, id, &ret->device, err);
+        r = ret->pool->allocation->find(ret->pool, id, &ret->device, err);
     if (r == 0)
         r = mount_table_load(NULL, &table, err);
     if (r == 0 && path[0] != '/')
@@ -41,7 +41,7 @@ static int find_place(struct local *local, const char *id, const char *path, str
     if (r < 0)
         return r;
     const struct mount_entry *entry = mount_table_find(table, resolved);
-    if (!entry || !local_is_mount_of(entry, &ret->device))
+    if (!entry || !attachment_is_mount(&ret->device, entry))
         return err_set(err, -ENOENT, "volume '%.60s' is not mounted at %.120s", id, path);
     ret->block = str_eq(entry->fs_type, "devtmpfs");
     return 0;
@@ -56,7 +56,7 @@ static int stats(void *self, const struct call_context *ctx, const char *id, con
         return r;
     if (place.block) {
         ret->total_bytes = place.record.bytes;
-        ret->used_bytes = image_allocated(place.pool, id);
+        ret->used_bytes = place.pool->allocation->allocated(place.pool, id);
         ret->available_bytes = ret->total_bytes - ret->used_bytes;
         return 0;
     }
@@ -78,11 +78,11 @@ static int expand(void *self, const struct call_context *ctx, const char *id, co
     struct place place = {0};
     (void)required_bytes, (void)limit_bytes; // the controller has judged them
     int r = find_place(local, id, path, &place, err);
-    if (r == 0)
-        r = loop_grow(place.device.number, err);
+    if (r == 0 && place.pool->allocation->resized)
+        r = place.pool->allocation->resized(&place.device, err);
     struct local_record *record = &place.record;
     *ret_bytes = record->bytes;
-    if (r < 0 || place.block || record->fs_bytes >= record->bytes)
+    if (r < 0 || place.block || place.device.directory || record->fs_bytes >= record->bytes)
         return r;
     r = filesystem_grow(place.device.path, path, record->formatted, ctx->deadline_ns, err);
     record->fs_bytes = record->bytes;

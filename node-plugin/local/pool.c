@@ -16,6 +16,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "node-plugin/path.h"
 
 #define RECORD_MAX (64 * 1024) // bytes
 #define SUFFIX ".json"
@@ -49,32 +50,62 @@ static bool is_pool_name(const char *name, size_t len) {
     return name[0] != '-' && name[len - 1] != '-';
 }
 
-int local_pool_check(const char *text, struct err *err) {
+struct spec { // "NAME=KIND+wipe:PATH", taken apart
+    const char *kind, *path;
+    size_t name_len, kind_len;
+    bool wipe;
+};
+
+static bool take_apart(const char *text, struct spec *ret) {
     const char *equals = strchr(text, '='), *colon = equals ? strchr(equals, ':') : NULL;
     if (!colon)
-        return err_set(err, -EINVAL, "pool '%.120s' is not NAME=image:/DIRECTORY", text);
-    if (!is_pool_name(text, (size_t)(equals - text)))
+        return false;
+    *ret = (struct spec){.kind = equals + 1, .path = colon + 1, .name_len = (size_t)(equals - text)};
+    ret->kind_len = (size_t)(colon - ret->kind);
+    const char *suffix = "+wipe";
+    size_t len = strlen(suffix);
+    ret->wipe = ret->kind_len > len && memcmp(colon - len, suffix, len) == 0;
+    ret->kind_len -= ret->wipe ? len : 0;
+    return true;
+}
+
+int local_pool_check(const char *text, struct err *err) {
+    struct spec spec;
+    if (!take_apart(text, &spec))
+        return err_set(err, -EINVAL, "pool '%.120s' is not NAME=KIND:/DIRECTORY", text);
+    if (!is_pool_name(text, spec.name_len))
         return err_set(err, -EINVAL, "pool '%.100s': its name must be of a-z, 0-9 and '-', at most %d characters", text,
                        LOCAL_POOL_SIZE - 1);
-    if ((size_t)(colon - equals - 1) != strlen("image") || !str_starts(equals + 1, "image:"))
-        return err_set(err, -EINVAL, "pool '%.120s': its kind must be 'image'", text);
-    if (colon[1] != '/')
-        return err_set(err, -EINVAL, "pool '%.120s': its directory must be an absolute path", text);
+    const struct allocation *allocation = allocation_named(spec.kind, spec.kind_len);
+    if (!allocation || (spec.wipe && !allocation->whole_disks))
+        return err_set(err, -EINVAL, "pool '%.120s': its kind must be %s", text, allocation_names());
+    if (spec.path[0] != '/')
+        return err_set(err, -EINVAL, "pool '%.120s': %s", text,
+                       allocation->whole_disks ? "its pattern must begin with '/', as /dev/nvme*n1"
+                                               : "its directory must be an absolute path");
     return 0;
 }
 
-int local_pool_parse(const char *text, struct local_pool **ret, struct err *err) {
+int local_pool_parse(const char *text, const char *state_dir, struct local_pool **ret, struct err *err) {
+    struct spec spec;
     int r = local_pool_check(text, err);
     if (r < 0)
         return r;
-    const char *equals = strchr(text, '=');
     struct local_pool *pool cleanup(local_pool_freep) = mem_zalloc(sizeof *pool);
-    if (!pool)
+    if (!pool || !take_apart(text, &spec))
         return err_set(err, -ENOMEM, "out of memory");
+    (void)pthread_mutex_init(&pool->lock, NULL);
     pool->records_fd = pool->data_fd = pool->lock_fd = -1;
-    pool->name = mem_strndup(text, (size_t)(equals - text));
-    pool->directory = mem_strdup(strchr(equals, ':') + 1);
-    if (!pool->name || !pool->directory)
+    pool->allocation = allocation_named(spec.kind, spec.kind_len);
+    pool->wipe = spec.wipe;
+    pool->name = mem_strndup(text, spec.name_len);
+    if (pool->name && pool->allocation->whole_disks) {
+        pool->pattern = mem_strdup(spec.path);
+        pool->directory = mem_printf("%s/pools/%s", state_dir, pool->name);
+    } else {
+        pool->directory = mem_strdup(spec.path);
+    }
+    if (!pool->name || !pool->directory || (pool->allocation->whole_disks && !pool->pattern))
         return err_set(err, -ENOMEM, "out of memory");
     for (size_t len = strlen(pool->directory); len > 1 && pool->directory[len - 1] == '/'; len--)
         pool->directory[len - 1] = '\0';
@@ -95,6 +126,8 @@ struct local_pool *local_pool_free(struct local_pool *pool) {
         free(pool->directory);
         free(pool->data);
         free(pool->retained);
+        free(pool->pattern);
+        (void)pthread_mutex_destroy(&pool->lock);
         free(pool);
     }
     return NULL;
@@ -121,6 +154,8 @@ static bool can_reflink(int dir_fd) {
 }
 
 static int open_folders(struct local_pool *pool) {
+    if (pool->pattern && path_make_tree(pool->directory, &pool->broken) < 0)
+        return err_set(&pool->broken, -ENODEV, "%s cannot be made; see --state-dir", pool->directory);
     int top cleanup_close = open(pool->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int own cleanup_close = -1, retained cleanup_close = -1;
     if (top < 0)
@@ -140,7 +175,7 @@ static int open_folders(struct local_pool *pool) {
     if (flock(pool->lock_fd, LOCK_EX | LOCK_NB) < 0)
         return err_set(&pool->broken, -ENODEV, "%s is served by another stowage-node; stop it first", pool->directory);
     pool->reflink = can_reflink(pool->data_fd);
-    return 0;
+    return pool->allocation->open ? pool->allocation->open(pool, &pool->broken) : 0;
 }
 
 static void record_name(const char *key, char ret[static RECORD_NAME_SIZE]) {
@@ -163,9 +198,8 @@ static int read_record(const struct local_pool *pool, const char *name, struct l
     return r;
 }
 
-// Calls `fn` for every name in a folder; stops at the first failure.
-static int each_name(int folder, int (*fn)(struct local_pool *pool, const char *name, void *arg),
-                     struct local_pool *pool, void *arg) {
+int local_pool_each(int folder, int (*fn)(struct local_pool *pool, const char *name, void *arg),
+                    struct local_pool *pool, void *arg) {
     int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir) {
@@ -217,7 +251,7 @@ static int sweep_one(struct local_pool *pool, const char *name, void *arg) {
     if (!unfinished && errno != ENOENT)
         return 0; // nobody can tell
     log_warning("data that no record knows is removed", LOG_S("pool", pool->name), LOG_S("file", name));
-    (void)unlinkat(pool->data_fd, name, 0);
+    pool->allocation->sweep(pool, name);
     return 0;
 }
 
@@ -225,16 +259,17 @@ void local_pool_open(struct local_pool *pool, int (*take)(const struct local_rec
     struct taker taker = {take, arg};
     int r = open_folders(pool);
     if (r == 0)
-        r = each_name(pool->records_fd, load_one, pool, &taker);
+        r = local_pool_each(pool->records_fd, load_one, pool, &taker);
     if (r == 0)
-        r = each_name(pool->data_fd, sweep_one, pool, NULL);
+        r = local_pool_each(pool->data_fd, sweep_one, pool, NULL);
     if (r < 0 && pool->broken.code == 0)
         (void)err_set(&pool->broken, -ENODEV, "%s: %s; repair its disk", pool->directory, err_name(r));
     if (pool->broken.code < 0)
         log_error("local pool cannot be used; its volumes are refused until stowage-node starts again",
                   LOG_S("pool", pool->name), LOG_S("reason", pool->broken.msg));
     else
-        log_info("local pool opened", LOG_S("pool", pool->name), LOG_S("directory", pool->directory),
+        log_info("local pool opened", LOG_S("pool", pool->name), LOG_S("kind", pool->allocation->name),
+                 LOG_S("place", pool->pattern ? pool->pattern : pool->directory),
                  LOG_S("snapshots", pool->reflink ? "reflink" : "copy"));
 }
 

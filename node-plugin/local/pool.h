@@ -13,18 +13,26 @@
 // Fails:   -ENODEV: the pool's directory is missing or cannot be used (told by `broken`, again at each use).
 #pragma once
 
-#include "node-plugin/local/record.h"
+#include <pthread.h>
+
+#include "node-plugin/local/allocation.h"
 
 struct local_pool {
+    const struct allocation *allocation;
     char *name, *directory;
     char *data, *retained; // paths
+    char *pattern;         // of whole disks (glob(7)); NULL otherwise
+    bool wipe;             // whole disks that hold something and that nobody uses may be erased and taken
     int records_fd, data_fd, lock_fd;
-    bool reflink;      // can its file system share blocks between files?
+    bool reflink;        // can its file system share blocks between files?
+    const char *fs_type; // of pools whose volumes are directories: "ext4" or "xfs"
+    pthread_mutex_t lock;
     struct err broken; // code 0: in order
 };
 
-// "NAME=image:/DIRECTORY", as --pool has it: -EINVAL with the remedy. The directory is not looked at.
-int local_pool_parse(const char *text, struct local_pool **ret, struct err *err) must_check;
+// "NAME=KIND:/DIRECTORY", or "NAME=device[+wipe]:/PATTERN", as --pool has it: -EINVAL with the remedy. Nothing is looked at.
+// `state_dir`: below it whole disks have their records.
+int local_pool_parse(const char *text, const char *state_dir, struct local_pool **ret, struct err *err) must_check;
 int local_pool_check(const char *text, struct err *err); // for the flag's table
 struct local_pool *local_pool_free(struct local_pool *pool);
 DEFINE_CLEANUP(local_pool)
@@ -36,6 +44,10 @@ int local_pool_ready(const struct local_pool *pool, struct err *err) must_check;
 
 int local_pool_save(const struct local_pool *pool, const struct local_record *record, struct err *err) must_check;
 int local_pool_forget(const struct local_pool *pool, const char *id, struct err *err) must_check;
+
+// Calls `fn` for every name in a folder; stops at the first failure.
+int local_pool_each(int folder, int (*fn)(struct local_pool *pool, const char *name, void *arg),
+                    struct local_pool *pool, void *arg) must_check;
 
 struct local_space { // of the pool's file system, in bytes
     int64_t total, available;

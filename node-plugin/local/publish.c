@@ -11,7 +11,7 @@
 #include "node-plugin/path.h"
 
 struct publish {
-    struct local_device device;
+    struct attachment device;
     const struct node_publish_request *request;
     const struct mount_table *table;
     const char *target, *staging; // resolved
@@ -19,18 +19,18 @@ struct publish {
     int64_t deadline_ns;
 };
 
-static int find_device(struct local *local, const char *id, struct local_device *ret, struct err *err) {
+static int find_device(struct local *local, const char *id, struct attachment *ret, struct err *err) {
     struct local_record record;
     struct local_pool *pool = NULL;
     int r = local_get(local, id, LOCAL_VOLUME, &record, err);
     if (r == 0)
         r = local_pool_for(local, id, &pool, err);
-    return r < 0 ? r : local_device_find(pool, id, ret, err);
+    return r < 0 ? r : pool->allocation->find(pool, id, ret, err);
 }
 
 static int check_staged(const struct publish *publish, struct err *err) {
     const struct mount_entry *entry = mount_table_find(publish->table, publish->staging);
-    bool mounted = entry && local_is_mount_of(entry, &publish->device);
+    bool mounted = entry && attachment_is_mount(&publish->device, entry);
     if (publish->device.attached && (publish->request->capability.block || mounted))
         return 0;
     return err_set(err, -EBUSY, "volume '%.60s' is not staged at %.120s; call NodeStageVolume first",
@@ -42,7 +42,7 @@ static int check_single_writer(const struct publish *publish, struct err *err) {
     const struct mount_entry *entry = NULL;
     if (publish->request->capability.mode != ACCESS_SINGLE_NODE_SINGLE_WRITER)
         return 0;
-    for (size_t i = 0; (entry = local_next_mount(publish->table, &publish->device, &i));)
+    for (size_t i = 0; (entry = attachment_next_mount(publish->table, &publish->device, &i));)
         if (!str_eq(entry->target, publish->target) && !str_eq(entry->target, publish->staging))
             return err_set(err, -EBUSY,
                            "volume is SINGLE_NODE_SINGLE_WRITER and published at %.140s already; unpublish that first",
@@ -54,7 +54,7 @@ static int judge_target(const struct publish *publish, bool *ret_done, struct er
     const struct mount_entry *entry = mount_table_find(publish->table, publish->target);
     if (!entry)
         return 0;
-    if (!local_is_mount_of(entry, &publish->device))
+    if (!attachment_is_mount(&publish->device, entry))
         return err_set(err, -EEXIST, "%.120s is a %s mount of '%.60s' already; umount it first", publish->target,
                        entry->fs_type, entry->source);
     if (entry->read_only != publish->read_only)
@@ -130,7 +130,7 @@ static int remove_target(const char *path, struct err *err) {
 
 int local_unpublish(void *self, const struct call_context *ctx, const char *id, const char *target_path,
                     struct err *err) {
-    struct local_device device = {0};
+    struct attachment device = {0};
     struct mount_table *table cleanup(mount_table_freep) = NULL;
     char *path cleanup_free = NULL;
     int r = find_device(self, id, &device, err);
@@ -143,10 +143,10 @@ int local_unpublish(void *self, const struct call_context *ctx, const char *id, 
     if (r == -ENOENT) // the pod's directory is gone, and with it every mount in it
         return 0;
     const struct mount_entry *entry = r == 0 ? mount_table_find(table, path) : NULL;
-    if (entry && !local_is_mount_of(entry, &device))
+    if (entry && !device.lost && !attachment_is_mount(&device, entry))
         return err_set(err, -EBUSY, "%.120s is a %s mount that is not of this volume; umount it", path, entry->fs_type);
     if (entry)
-        r = mount_unmount(path, false, ctx->deadline_ns, err);
+        r = mount_unmount(path, device.lost, ctx->deadline_ns, err);
     if (r == 0)
         r = remove_target(path, err);
     if (r == 0 && entry)

@@ -34,7 +34,7 @@ int local_new(const struct local_options *options, struct local **ret, struct er
     int r = local->pools && local->reserved ? copies_new(&local->copies, err) : err_set(err, -ENOMEM, "out of memory");
     for (size_t i = 0; r == 0 && i < options->pools->count; i++) {
         struct local_pool *pool = NULL;
-        r = local_pool_parse(options->pools->items[i], &pool, err);
+        r = local_pool_parse(options->pools->items[i], options->state_dir, &pool, err);
         if (r == 0 && local_pool_named(local, pool->name))
             r = err_set(err, -EINVAL, "pool '%s' is given twice; pools need different names", pool->name);
         if (r < 0) {
@@ -43,8 +43,8 @@ int local_new(const struct local_options *options, struct local **ret, struct er
         }
         local->pools[local->pool_count++] = pool;
         local_pool_open(pool, take_record, local);
-        if (local_pool_ready(pool, NULL) == 0)
-            local_device_recover(pool);
+        if (local_pool_ready(pool, NULL) == 0 && pool->allocation->recover)
+            pool->allocation->recover(pool);
     }
     if (r == 0)
         *ret = take_ptr(local);
@@ -132,7 +132,7 @@ int local_list(struct local *local, enum local_kind kind, const char *after, str
 
 // ---- pools ----
 
-struct local_pool *local_pool_named(struct local *local, const char *name) {
+struct local_pool *local_pool_named(const struct local *local, const char *name) {
     for (size_t i = 0; i < local->pool_count; i++)
         if (str_eq(local->pools[i]->name, name))
             return local->pools[i];
@@ -160,7 +160,7 @@ static int64_t promised(struct local *local, const struct local_pool *pool) {
         const struct strmap_slot *other = NULL;
         for (size_t k = 0; pool->reflink && !shared && (other = strmap_next(&local->records, &k));)
             shared = str_eq(((const struct local_record *)other->value)->source_id, record->id);
-        int64_t has = shared ? 0 : image_allocated(pool, record->id);
+        int64_t has = shared ? 0 : pool->allocation->allocated(pool, record->id);
         sum += record->bytes > has ? record->bytes - has : 0;
     }
     for (size_t i = 0; i < local->pool_count; i++)
@@ -178,9 +178,14 @@ static int room_locked(struct local *local, const struct local_pool *pool, int64
     return 0;
 }
 
-int local_room(struct local *local, const struct local_pool *pool, int64_t *ret_bytes, struct err *err) {
+int local_room(struct local *local, const struct local_pool *pool, int64_t *ret_bytes, int64_t *ret_largest,
+               struct err *err) {
+    if (pool->allocation->room)
+        return pool->allocation->room(pool, ret_bytes, ret_largest, err);
     LOCK_SCOPE(&local->lock);
-    return room_locked(local, pool, ret_bytes, err);
+    int r = room_locked(local, pool, ret_bytes, err);
+    *ret_largest = *ret_bytes;
+    return r;
 }
 
 static void add_reserved(struct local *local, const struct local_pool *pool, int64_t bytes) {
@@ -190,6 +195,8 @@ static void add_reserved(struct local *local, const struct local_pool *pool, int
 }
 
 int local_reserve(struct local *local, const struct local_pool *pool, int64_t bytes, struct err *err) {
+    if (pool->allocation->room) // it finds a place when the data is made
+        return 0;
     LOCK_SCOPE(&local->lock);
     int64_t room = 0;
     int r = room_locked(local, pool, &room, err);
@@ -204,6 +211,8 @@ int local_reserve(struct local *local, const struct local_pool *pool, int64_t by
 }
 
 void local_release(struct local *local, const struct local_pool *pool, int64_t bytes) {
+    if (pool->allocation->room)
+        return;
     LOCK_SCOPE(&local->lock);
     add_reserved(local, pool, -bytes);
 }

@@ -41,11 +41,11 @@ static int make_data(struct local *local, const struct call_context *ctx, const 
     if (r < 0)
         return r;
     // Shared blocks must be held twice once the volume changes them: what it has now is what is promised here.
-    int64_t bytes = image_allocated(pool, volume->id);
+    int64_t bytes = pool->allocation->allocated(pool, volume->id);
     r = local_reserve(local, pool, bytes, err);
     if (r < 0)
         return r;
-    r = local_copy(local, ctx, volume, id, volume->bytes, err);
+    r = local_copy(local, ctx, volume, &(struct data_request){.id = id, .bytes = volume->bytes}, err);
     local_release(local, pool, bytes);
     return r;
 }
@@ -96,23 +96,20 @@ static int create(void *self, const struct call_context *ctx, const char *name, 
     return r;
 }
 
-static int remove_snapshot(struct local *local, const char *id, struct err *err) {
+static int remove_snapshot(struct local *local, const struct call_context *ctx, const char *id, struct err *err) {
     struct local_pool *pool = NULL;
     int r = local_pool_for(local, id, &pool, err);
-    if (r == 0)
-        r = local_forget(local, id, err);
-    return r < 0 ? r : image_remove(pool, id, err);
+    return r < 0 ? r : local_discard(local, ctx, pool, id, err);
 }
 
 static int destroy(void *self, const struct call_context *ctx, const char *id, struct err *err) {
     struct local *local = self;
     struct local_record record;
-    (void)ctx;
     if (!local_find(local, id, &record) || record.kind != LOCAL_SNAPSHOT)
         return 0;
     if (record.group_id[0] && local_find(local, record.group_id, NULL))
         return err_set(err, -EINVAL, "snapshot '%.50s' is of group '%.50s'; delete the group", id, record.group_id);
-    return remove_snapshot(local, id, err);
+    return remove_snapshot(local, ctx, id, err);
 }
 
 static int get(void *self, const struct call_context *ctx, const char *id, struct snapshot_info *ret, struct err *err) {
@@ -226,13 +223,12 @@ static int group_destroy(void *self, const struct call_context *ctx, const char 
     struct local *local = self;
     struct local_record group, *records cleanup_free = NULL;
     size_t count = 0;
-    (void)ctx;
     if (!local_find(local, id, &group) || group.kind != LOCAL_GROUP)
         return 0;
     int r = local_list(local, LOCAL_SNAPSHOT, NULL, &records, &count, err);
     for (size_t i = 0; r == 0 && i < count; i++)
         if (str_eq(records[i].group_id, id))
-            r = remove_snapshot(local, records[i].id, err);
+            r = remove_snapshot(local, ctx, records[i].id, err);
     return r < 0 ? r : local_forget(local, id, err);
 }
 

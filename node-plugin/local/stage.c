@@ -13,30 +13,18 @@ struct stage {
     struct local *local;
     struct local_pool *pool;
     struct local_record record;
-    struct local_device device;
+    struct attachment device;
     int device_fd; // keeps a device that clears itself
     const char *type;
     int64_t deadline_ns;
 };
 
 static int attach(struct stage *stage, bool autoclear, struct err *err) {
-    char image[IMAGE_PATH_SIZE];
-    int r = local_device_find(stage->pool, stage->record.id, &stage->device, err);
+    int r = stage->pool->allocation->find(stage->pool, stage->record.id, &stage->device, err);
     if (r < 0 || stage->device.attached)
         return r;
-    r = image_path(stage->pool, stage->record.id, image, err);
-    if (r < 0)
-        return r;
-    const struct loop_options options = {.autoclear = autoclear};
-    r = loop_attach(image, &options, &stage->device.number, &stage->device_fd, err);
-    if (r < 0)
-        return r;
-    stage->device.attached = true;
-    loop_path(stage->device.number, stage->device.path);
-    if (!loop_uses_direct_io(stage->device.number))
-        log_info("loop device without direct I/O: its file system does not take it", LOG_S("volume", stage->record.id),
-                 LOG_S("device", stage->device.path));
-    return 0;
+    return stage->pool->allocation->attach(stage->pool, &stage->record, autoclear, &stage->device, &stage->device_fd,
+                                           err);
 }
 
 // May a file system be made, or is there one already? Not where somebody's data may be.
@@ -132,15 +120,36 @@ static int stage_mount(struct stage *stage, const struct volume_capability *capa
         return err_set(err, -EINVAL, "volume '%.60s' is formatted with %s, %.40s is asked for", record->id, stage->type,
                        asked);
     const struct mount_entry *entry = mount_table_find(table, path);
-    int r = local_device_find(stage->pool, record->id, &stage->device, err);
+    int r = stage->pool->allocation->find(stage->pool, record->id, &stage->device, err);
     if (r < 0)
         return r;
-    if (entry && local_is_mount_of(entry, &stage->device))
+    if (entry && attachment_is_mount(&stage->device, entry))
         return grow(stage, path, err);
     if (entry)
         return err_set(err, -EEXIST, "%.120s is a %s mount of '%.60s' already; umount it first", path, entry->fs_type,
                        entry->source);
     return mount_new(stage, capability, path, err);
+}
+
+// The directory itself, bound; its file system is the pool's.
+static int stage_directory(struct stage *stage, const char *path, const struct mount_table *table, struct err *err) {
+    const struct mount_entry *entry = mount_table_find(table, path);
+    bool created = false;
+    int r = stage->pool->allocation->attach(stage->pool, &stage->record, false, &stage->device, &stage->device_fd, err);
+    if (r < 0)
+        return r;
+    if (entry && attachment_is_mount(&stage->device, entry))
+        return 0;
+    if (entry)
+        return err_set(err, -EEXIST, "%.120s is a %s mount of '%.60s' already; umount it first", path, entry->fs_type,
+                       entry->source);
+    r = path_make_directory(path, &created, err);
+    if (r == 0)
+        r = mount_bind(stage->device.path, path, false, stage->deadline_ns, err);
+    if (r == 0)
+        log_info("local volume staged", LOG_S("volume", stage->record.id), LOG_S("path", path),
+                 LOG_S("directory", stage->device.path));
+    return r;
 }
 
 static int begin(struct local *local, const char *id, struct stage *ret, struct err *err) {
@@ -156,15 +165,16 @@ int local_stage(void *self, const struct call_context *ctx, const struct node_st
     char *path cleanup_free = NULL;
     int r = begin(self, request->volume_id, &stage, err);
     if (r == 0)
-        r = local_supports(self, &request->capability, &(struct string_map){0}, err);
+        r = local_judge(stage.pool, &request->capability, err);
     if (r == 0)
         r = mount_table_load(NULL, &table, err);
     if (r == 0)
         r = path_resolve(request->staging_path, table, &path, err);
     if (r < 0)
         return r;
-    r = request->capability.block ? attach(&stage, false, err)
-                                  : stage_mount(&stage, &request->capability, path, table, err);
+    r = stage.pool->allocation->directory ? stage_directory(&stage, path, table, err)
+        : request->capability.block       ? attach(&stage, false, err)
+                                          : stage_mount(&stage, &request->capability, path, table, err);
     cleanup_closep(&stage.device_fd);
     return r;
 }
@@ -180,19 +190,21 @@ int local_unstage(void *self, const struct call_context *ctx, const char *id, co
     if (r == 0)
         r = mount_table_load(NULL, &table, err);
     if (r == 0)
-        r = local_device_find(stage.pool, id, &stage.device, err);
+        r = stage.pool->allocation->find(stage.pool, id, &stage.device, err);
     if (r == 0)
         r = path_resolve(staging_path, table, &path, err);
     if (r == -ENOENT)
         r = 0;
+    const struct mount_entry *entry = r == 0 && path ? mount_table_find(table, path) : NULL;
+    if (entry && stage.device.lost) // what is mounted there shows a disk that is gone
+        return mount_unmount(path, true, ctx->deadline_ns, err);
     if (r < 0 || !stage.device.attached)
         return r;
-    r = local_refuse_mounted(table, &stage.device, path, err);
-    const struct mount_entry *entry = path ? mount_table_find(table, path) : NULL;
-    if (r == 0 && entry && local_is_mount_of(entry, &stage.device))
+    r = attachment_refuse_mounted(table, &stage.device, path, err);
+    if (r == 0 && entry && attachment_is_mount(&stage.device, entry))
         r = mount_unmount(path, false, ctx->deadline_ns, err);
     if (r == 0)
-        r = loop_detach(stage.device.number, err);
+        r = stage.pool->allocation->detach(&stage.device, err);
     if (r == 0)
         log_info("local volume unstaged", LOG_S("volume", id), LOG_S("path", staging_path));
     return r;

@@ -23,34 +23,43 @@ int local_fill(const struct local *local, const struct local_record *record, str
             return -ENOMEM;
         ret->published_count = 1;
     }
+    const struct local_pool *pool = local_pool_named(local, local_pool_of(record->id));
     int r = volume_info_add_context(ret, "pool", local_pool_of(record->id));
-    return r < 0 ? r : volume_info_add_context(ret, "allocation", "image");
+    return r < 0 || !pool ? r : volume_info_add_context(ret, "allocation", pool->allocation->name);
+}
+
+int local_discard(struct local *local, const struct call_context *ctx, const struct local_pool *pool, const char *id,
+                  struct err *err) {
+    const struct allocation *allocation = pool->allocation;
+    int r = allocation->slow_removal ? allocation->remove(pool, id, ctx->deadline_ns, err) : 0;
+    if (r == 0)
+        r = local_forget(local, id, err);
+    if (r == 0 && !allocation->slow_removal)
+        r = allocation->remove(pool, id, ctx->deadline_ns, err);
+    return r;
 }
 
 static int destroy(void *self, const struct call_context *ctx, const char *id, struct err *err) {
     struct local *local = self;
     struct local_record record;
     struct local_pool *pool = NULL;
-    struct local_device device = {0};
+    struct attachment device = {0};
     struct mount_table *table cleanup(mount_table_freep) = NULL;
-    (void)ctx;
     if (!local_find(local, id, &record) || record.kind != LOCAL_VOLUME)
         return 0;
     int r = local_pool_for(local, id, &pool, err);
     if (r == 0)
-        r = local_device_find(pool, id, &device, err);
+        r = pool->allocation->find(pool, id, &device, err);
     if (r == 0)
         r = mount_table_load(NULL, &table, err);
     if (r == 0)
-        r = local_refuse_mounted(table, &device, NULL, err);
+        r = attachment_refuse_mounted(table, &device, NULL, err);
     if (r == 0 && device.attached)
-        r = loop_detach(device.number, err);
+        r = pool->allocation->detach(&device, err);
     if (r == 0 && record.on_delete == LOCAL_RETAIN)
-        r = image_retain(pool, id, err);
+        r = pool->allocation->retain(pool, id, err);
     if (r == 0)
-        r = local_forget(local, id, err);
-    if (r == 0)
-        r = image_remove(pool, id, err);
+        r = local_discard(local, ctx, pool, id, err);
     if (r == 0)
         log_info("local volume deleted", LOG_S("volume", id),
                  LOG_S("data", record.on_delete == LOCAL_RETAIN ? "retained" : "deleted"));
@@ -61,8 +70,8 @@ static void judge(struct local *local, const struct local_record *record, struct
     struct local_pool *pool = NULL;
     struct err err = ERR_NONE;
     int r = local_pool_for(local, record->id, &pool, &err);
-    if (r == 0 && !image_exists(pool, record->id))
-        r = err_set(&err, -EIO, "the image of the volume is gone; restore it from a snapshot or a backup");
+    if (r == 0 && !pool->allocation->exists(pool, record->id))
+        r = err_set(&err, -EIO, "the data of the volume is gone; restore it from a snapshot or a backup");
     info->abnormal = r < 0;
     info->condition = r < 0 ? mem_strdup(err.msg) : NULL;
 }
@@ -108,8 +117,7 @@ static int capacity(void *self, const struct call_context *ctx, const struct str
     if (r == -ENODEV || (r == -EINVAL && !str_empty(parsed.pool)))
         return 0; // this node has no such pool, or it is broken: volumes are made elsewhere
     if (r == 0)
-        r = local_room(local, pool, &ret->available_bytes, err);
-    ret->maximum_volume_bytes = ret->available_bytes;
+        r = local_room(local, pool, &ret->available_bytes, &ret->maximum_volume_bytes, err);
     return r;
 }
 
@@ -141,7 +149,7 @@ static int expand(void *self, const struct call_context *ctx, const char *id, in
     r = local_reserve(local, pool, more, err);
     if (r < 0)
         return r;
-    r = image_grow(pool, id, bytes, record.full, err);
+    r = pool->allocation->grow(pool, id, bytes, record.full, err);
     record.bytes = bytes;
     if (r == 0)
         r = local_save(local, &record, err);

@@ -3,7 +3,9 @@
 # local on a pool of this machine's disk.
 # Ends with "N passed, N failed, N skipped", counted from csi-sanity's report.
 #
-# usage: tests/sanity/run.sh shared|local [--block] [--pool DIR] [--keep] [--focus REGEX]
+# usage: tests/sanity/run.sh shared|local [--kind KIND] [--block] [--pool DIR] [--keep] [--focus REGEX]
+#   --kind KIND    local volumes of this kind: image (default), device (on loop devices), or quota; where the kernel has no
+#                  project quota that is run in user-mode Linux
 #   --block        local volumes as block devices instead of file systems
 #   --pool DIR     a directory for local volumes (default: one below /tmp); on XFS with reflink snapshots share blocks
 #   --keep         leave the logs and the report behind, and say where
@@ -18,12 +20,15 @@ set -euo pipefail
 . "$ROOT/tests/support/nfs-server.sh"
 # shellcheck source=tests/support/stowage.sh
 . "$ROOT/tests/support/stowage.sh"
+# shellcheck source=tests/support/uml.sh
+. "$ROOT/tests/support/uml.sh"
 
 CAPACITY=1073741824          # bytes of a test volume, and after expanding
 EXPANDED_CAPACITY=2147483648
+DISKS=24                     # of kind device: more than a spec makes volumes and snapshots
 VOLUMES_PER_NODE=3           # small: the attach limit spec makes a volume for every slot
 
-class="" keep=0 focus="" access=mount pool=""
+class="" keep=0 focus="" access=mount pool="" kind=image
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help)
@@ -36,6 +41,11 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --block) access=block ;;
+    --kind)
+        kind=${2:?--kind needs image, quota or device}
+        case $kind in image | quota | device) ;; *) note "unknown kind '$kind': take image, quota or device" && exit 2 ;; esac
+        shift
+        ;;
     --pool)
         pool=${2:?--pool needs a directory}
         shift
@@ -98,18 +108,34 @@ end_shared() {
     nfs_server_stop "$work/nfs"
 }
 
+# Links to loop devices of the size that is asked for: disks of the machine.
+make_disks() {
+    local i
+    for i in $(seq -w "$DISKS"); do
+        truncate -s "$CAPACITY" "$pool/$i.img"
+        ln -s "$(losetup --find --show "$pool/$i.img")" "$pool/disk-$i"
+    done
+}
+
 start_local() {
     install_for build local-volumes
     [ -e /dev/loop-control ] || skip "this machine has no loop devices (modprobe loop)"
     pool=${pool:-$work/pool}
     mkdir -p "$pool"
+    if [ "$kind" = device ]; then
+        EXPANDED_CAPACITY=$CAPACITY # a whole disk has its size
+        make_disks
+    fi
     printf 'pool: "sanity"\n' >"$work/class.yaml"
     controller_socket=$work/local.sock node_socket=$work/local.sock
     stowage_start node "$work" --node-id sanity-node --max-volumes "$VOLUMES_PER_NODE" --mount-mode fuse \
-        --pool "sanity=image:$pool" --local-socket "$work/local.sock"
+        --pool "sanity=$kind:$pool$([ "$kind" != device ] || printf '/disk-*')" --local-socket "$work/local.sock"
 }
 end_local() {
-    local device
+    local device link
+    for link in "$pool"/disk-*; do
+        [ ! -e "$link" ] || losetup --detach "$(readlink "$link")" || true
+    done
     for device in $(losetup --list --noheadings --output NAME,BACK-FILE | awk -v dir="$pool/" 'index($2, dir) == 1 { print $1 }'); do
         note "$device was left behind"
         losetup --detach "$device" || true
@@ -168,11 +194,29 @@ show_report() {
         END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$work/report.xml"
 }
 
+# The counts of the guest's run are its last line.
+in_user_mode_linux() {
+    local log rc=0 reason
+    reason=$(uml_reason)
+    [ -z "$reason" ] || skip "$reason"
+    log=$(mktemp)
+    note "project quota: in user-mode Linux"
+    UML_MEMORY=1536M uml_boot 600 "$log" "$ROOT/tests/support/uml-quota.sh" QUOTA_FS=xfs QUOTA_RUN=sanity \
+        STOWAGE_BUILD_DIR="$(dirname "$BIN")" CSI_SANITY="$sanity" || rc=$?
+    tr -d '\r' <"$log" | grep -v -e '^uml-exit-code' -e '^$'
+    rm -f "$log"
+    exit "$rc"
+}
+
 find_csi_sanity
 [ "$access" = mount ] || [ "$class" = local ] || die "--block is for class local: a shared volume is a file system"
 install_for build
 [ -n "${STOWAGE_BUILD_DIR:-}" ] || build dev
-work=$(mktemp -d /tmp/stowage-sanity.XXXXXX)
+if [ "$kind" = quota ] && [ -z "$pool" ]; then
+    install_for uml
+    in_user_mode_linux
+fi
+work=$(mktemp -d "${TMPDIR:-/tmp}/stowage-sanity.XXXXXX")
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 printf '{}\n' >"$work/snapshot.yaml"

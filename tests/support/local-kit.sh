@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# For tests of local volumes: a pool, and stowage-node that serves it, in a mount namespace of the test's own.
+# For tests of local volumes: a pool (at POOL_AT, of kind POOL_KIND, where these are set), and stowage-node that serves it, in a mount namespace of the test's own.
 #
 #   local_kit_start [FLAG...]        needs root and loop devices; sets WORK and POOL (a directory); FLAGS go to the node
 #   local_pool_on SIZE TYPE          before it: POOL is a file system of its own, of SIZE and TYPE (ext4|xfs)
@@ -33,11 +33,11 @@ fail() {
 }
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/stowage-local.XXXXXX")
-POOL=$WORK/pool
-mkdir -p "$POOL" "$WORK/staging" "$WORK/pods"
+POOL=${POOL_AT:-$WORK/pool}
+mkdir -p "$WORK/pool" "$WORK/staging" "$WORK/pods"
 
 local_kit_stop() {
-    local rc=$? device
+    local rc=${KIT_RC:-$?} device
     trap - EXIT
     stowage_stop node "$WORK" || true
     unmount_below "$WORK/staging" || true
@@ -71,7 +71,7 @@ local_kit_start() {
     done
     [ -e /dev/loop-control ] || { echo "skipped: no loop devices"; exit 77; }
     trap local_kit_stop EXIT
-    NODE_FLAGS=(--node-id node-1 --mount-mode fuse --pool "fast=image:$POOL" --local-socket "$WORK/local.sock" "$@")
+    NODE_FLAGS=(--node-id node-1 --mount-mode fuse --pool "fast=${POOL_KIND:-image}:${POOL_AT:-$POOL}" --local-socket "$WORK/local.sock" "$@")
     stowage_start node "$WORK" "${NODE_FLAGS[@]}"
 }
 
