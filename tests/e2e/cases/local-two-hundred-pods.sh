@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # 200 pods at once, each with a generic ephemeral local volume: all run; the time beside the same pods with emptyDir, and failed CreateVolume calls.
-# shellcheck disable=SC2016 # expanded in the pod
+# shellcheck disable=SC2317 # called by wait_until
 set -euo pipefail
 # shellcheck source=tests/e2e/lib/case.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/case.sh"

@@ -178,10 +178,8 @@ local_room() {
         /^[0-9]+$/ { print int($1 / 1048576); next } /k$/ { print int($1 / 1048.576); next } /M$/ { print int($1 / 1.048576) }'
 }
 local_room_above() { [ "$(local_room "$1" "$2" || true)" -gt "$3" ] 2>/dev/null; }
-# local_loops NODE: loop devices of images in its pools. All machines have the kernel's: the file tells whose it is.
-local_loops() {
-    losetup --list --noheadings --output NAME,BACK-FILE | awk -v dir="$(node_root "$1")/mnt/stowage/" 'index($2, dir) == 1 { print $1 }'
-}
+# local_loops NODE: loop devices of images in its pool
+local_loops() { loops_of "$(node_root "$1")$LOCAL_POOL/.stowage/data"; }
 # local_images NODE POOL_DIRECTORY: how many volumes the pool holds
 local_images() { machine_run "$1" sh -c 'ls "$1/.stowage/records" | wc -l' sh "$2"; }
 node_of() { k get pod "$1" -o 'jsonpath={.spec.nodeName}'; }
