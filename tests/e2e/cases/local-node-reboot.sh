@@ -43,6 +43,7 @@ daemon_stop $NODE kubelet
 daemon_again $NODE kubelet
 node_wait $NODE
 ready daemonset/stowage-node
+wait_until 60 in_pod keeper true 2>/dev/null || fail "no command runs in the pod"
 expect "data after kubelet and node plugin" "$(in_pod keeper 'md5sum </data/a; dd if=/dev/blocks bs=1M count=10 2>/dev/null | md5sum')" "$wanted"
 ok "kubelet and node plugin are killed: the pod notices nothing"
 

@@ -18,6 +18,7 @@ CASE=${TOOL%.sh}
 NAMESPACE=case-$CASE
 CLASS=stowage-shared
 DRIVER=csi.stowage.dev
+undo=()              # commands of at_end
 made_cluster_wide=() # KIND/NAME of what must go with the case and is in no namespace
 
 k() { kubectl --namespace "$NAMESPACE" "$@"; }
@@ -32,10 +33,14 @@ case_begin() {
     step_started=$(now_ms)
 }
 
+# at_end COMMAND: when the case ends, however it ends; not by a trap of its own, which would lose how it ended
+at_end() { undo+=("$1"); }
+
 case_end() {
-    local rc=$? object
+    local rc=$? object command
     trap - EXIT INT TERM
     [ "$rc" = 0 ] || [ "$rc" = 77 ] || case_tell || true
+    for command in "${undo[@]}"; do eval "$command" || rc=1; done
     kubectl delete namespace "$NAMESPACE" --timeout 120s >/dev/null || rc=1
     for object in "${made_cluster_wide[@]}"; do
         kubectl delete "$object" --ignore-not-found --timeout 60s >/dev/null || rc=1
