@@ -157,21 +157,39 @@ bool loop_uses_direct_io(unsigned number) {
     return read_attribute(device, "dio", value, sizeof value) && str_eq(value, "1");
 }
 
-struct below {
+struct within {
     const char *directory;
+    dev_t device;
     int (*fn)(unsigned number, const char *image, void *arg);
     void *arg;
 };
 
+static bool holds_inode(const char *directory, uint64_t inode) {
+    DIR *dir = opendir(directory);
+    const struct dirent *entry = NULL;
+    while (dir && (entry = readdir(dir)) && entry->d_ino != inode) {
+    }
+    if (dir)
+        (void)closedir(dir);
+    return entry != NULL;
+}
+
 static int filter(unsigned number, const char *image, void *arg) {
-    const struct below *below = arg;
-    size_t len = strlen(below->directory);
-    if (!str_starts(image, below->directory) || image[len] != '/')
+    const struct within *within = arg;
+    struct loop_info64 info;
+    int fd cleanup_close = open_device(number, O_RDONLY);
+    if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0 || info.lo_device != within->device)
         return 0;
-    return below->fn(number, image, below->arg);
+    // Which directory held an image that is removed already, only its path can tell.
+    size_t len = strlen(within->directory);
+    bool removed = strstr(image, " (deleted)") && str_starts(image, within->directory) && image[len] == '/';
+    return removed || holds_inode(within->directory, info.lo_inode) ? within->fn(number, image, within->arg) : 0;
 }
 
 int loop_each(const char *directory, int (*fn)(unsigned number, const char *image, void *arg), void *arg) {
-    struct below below = {directory, fn, arg};
-    return walk(filter, &below);
+    struct stat st;
+    if (stat(directory, &st) < 0)
+        return -errno;
+    struct within within = {.directory = directory, .device = st.st_dev, .fn = fn, .arg = arg};
+    return walk(filter, &within);
 }

@@ -34,5 +34,7 @@ int loop_detach(unsigned number, struct err *err) must_check; // not attached: 0
 int loop_grow(unsigned number, struct err *err) must_check;   // takes the size that its image has now
 void loop_path(unsigned number, char ret[static LOOP_PATH_SIZE]);
 bool loop_uses_direct_io(unsigned number);
-// Hands every attached device whose image lies below `directory` to `fn`, with the path that the kernel knows.
+// Hands every attached device whose image lies in `directory` to `fn`, with the path that the kernel knows. The path is not
+// judged by: the kernel tells it as the mount namespace saw it that attached the device, which a restarted container no
+// longer has, and which another node of this kernel may see likewise.
 int loop_each(const char *directory, int (*fn)(unsigned number, const char *image, void *arg), void *arg) must_check;

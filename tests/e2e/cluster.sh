@@ -135,6 +135,10 @@ cluster_remove() {
     for machine in "${NODES[@]}" control; do machine_stop "$machine"; done
     losetup --list --noheadings --output NAME,BACK-FILE 2>/dev/null | awk -v dir="$STATE/" 'index($2, dir) == 1 { print $1 }' |
         while read -r device; do losetup --detach "$device"; done
+    for machine in "${NODES[@]}"; do # of local volumes that a pod still used
+        device=$(node_root "$machine")/mnt/stowage/disk/.stowage/data
+        [ ! -d "$device" ] || loops_of "$device" | while read -r device; do losetup --detach "$device"; done
+    done
     unmount_below "$STATE"
     cgroup_remove "$CGROUP"
     # The mark goes last: what could not be removed this time can be the next.

@@ -57,6 +57,17 @@ nfsServer:
 controller: {shares: ["other/exports"], hostNetwork: true, extraArgs: [--threads=8], podAnnotations: {a: b}, affinity: {nodeAffinity: {}}}
 node: {extraArgs: [--threads=8], httpPort: 0, podAnnotations: {a: b}}
 inlineVolumes: {allowedShares: ["10.0.0.5:/exports/datasets"]}
+localVolumes:
+  enabled: true
+  parent: /srv/pools
+  pools:
+    - {name: nvme, kind: image, path: /srv/pools/nvme/pool}
+    - {name: ssd, kind: quota, path: /srv/pools/ssd}
+    - {name: disks, kind: device, path: "/dev/nvme*n1", wipe: true}
+  storageClasses:
+    - {name: local, default: false, reclaimPolicy: Retain, mountOptions: [noatime], annotations: {note: local}, parameters: {pool: nvme, csi.storage.k8s.io/fstype: xfs}}
+    - {name: disk, parameters: {pool: disks}}
+  snapshotClass: {deletionPolicy: Retain}
 podMonitor: {enabled: true}
 YAML
     render -f "$work/every.yaml"
@@ -135,6 +146,18 @@ for share in ("[fd00::1]:2049:20048+3/exports/data", "10.96.0.50:2049:20048/expo
 node = by(every, "DaemonSet", "-node")[0]["spec"]["template"]["spec"]["containers"][0]["args"]
 for flag in "--inline-shares=10.0.0.5:/exports/datasets", "--inline-dir=/var/lib/k0s/kubelet/plugins/csi.stowage.dev.inline":
     need(f"the node plugin is not given {flag}: {node}", flag in node)
+for flag in ("--pool=nvme=image:/srv/pools/nvme/pool", "--pool=ssd=quota:/srv/pools/ssd", "--pool=disks=device+wipe:/dev/nvme*n1",
+             "--local-socket=/local/csi.sock"):
+    need(f"the node plugin is not given {flag}: {node}", flag in node)
+local = by(every, "StorageClass", "local")[0]
+need(f"class of local volumes: {local}", local["volumeBindingMode"] == "WaitForFirstConsumer"
+     and local["provisioner"] == "local.csi.stowage.dev" and local["parameters"]["pool"] == "nvme")
+need("local volumes are not scheduled by capacity", by(every, "CSIDriver", "local.csi.stowage.dev")[0]["spec"]["storageCapacity"])
+need("local volumes are there without being asked for", not by(default, "CSIDriver", "local.csi.stowage.dev")
+     and not by(default, "ClusterRole", "-node"))
+# Who speaks to the API server is given a token, and nobody else.
+for c in by(every, "DaemonSet", "-node")[0]["spec"]["template"]["spec"]["containers"]:
+    need(f"{c['name']}: token", any(m["name"] == "token" for m in c["volumeMounts"]) == (c["name"] in ("local-provisioner", "local-snapshotter")))
 shared = by(every, "StorageClass", "stowage-shared")[0]["parameters"]
 need(f"class of the embedded server: {shared}", shared == {
     "server": "10.96.0.50", "share": "/export", "nfsPort": "2049", "mountPort": "20048"})
@@ -142,7 +165,8 @@ need("expansion cannot be switched off", by(every, "StorageClass", "filer")[0]["
 need("mounts are replaced by an upgrade", by(default, "DaemonSet", "-mounts")[0]["spec"]["updateStrategy"]["type"] == "OnDelete")
 paths = [v["hostPath"]["path"] for o, t in pods(every) if o["metadata"]["name"] != "stowage-nfs"
          for v in t["spec"].get("volumes", []) if "hostPath" in v]
-need(f"kubeletDir is not followed: {paths}", all(p.startswith(("/var/lib/k0s/kubelet/", "/lib/modules")) for p in paths))
+need(f"kubeletDir is not followed: {paths}", all(
+    p.startswith("/var/lib/k0s/kubelet/") or p in ("/lib/modules", "/dev", "/srv/pools") for p in paths))
 for text in bad: print("FAILED:", text)
 sys.exit(bool(bad))
 PY
@@ -172,6 +196,24 @@ refused "mounts.enabled" --set mounts.enabled=false,node.mountMode=fuse
 render --set-json "$(one_class ',"mountPort":20048,"uid":1000650000,"nfsVersion":3' | sed 's|"/e"|"/e/"|')" >"$work/out"
 grep -q -- '--share=x:2049:20048+3/e$' "$work/out" || fail "the share of a class: $(grep -e --share "$work/out")"
 grep -qF 'uid: "1000650000"' "$work/out" || fail "a large uid: $(grep 'uid: "' "$work/out")"
+# Local volumes: pools that are mistyped, in no place where they are seen, or in none that a class could mean.
+local_pools() { printf 'localVolumes={"enabled":true,"pools":[%s]%s}' "$1" "${2:-}"; }
+pool='{"name":"a","kind":"image","path":"/mnt/stowage/a"}' other='{"name":"b","kind":"image","path":"/mnt/stowage/b"}'
+render --set-json "$(local_pools "$pool,$other")" >/dev/null || fail "two pools are refused"
+refused "needs a pool" --set localVolumes.enabled=true
+refused kind --set-json "$(local_pools '{"name":"a","kind":"lvm","path":"/mnt/stowage/a"}')"
+refused kind --set-json "$(local_pools '{"name":"a","path":"/mnt/stowage/a"}')"
+refused pol --set-json "$(local_pools "$pool" ',"storageClasses":[{"name":"c","parameters":{"pol":"a"}}]')"
+refused path --set-json "$(local_pools '{"name":"a","kind":"image","path":"mnt/stowage/a"}')"
+refused path --set-json "$(local_pools '{"name":"a","kind":"device","path":"/mnt/stowage/a"}')"
+refused wipe --set-json "$(local_pools '{"name":"a","kind":"image","path":"/mnt/stowage/a","wipe":true}')"
+refused name --set-json "$(local_pools '{"name":"A_1","kind":"image","path":"/mnt/stowage/a"}')"
+refused volumeBindingMode --set-json "$(local_pools "$pool" ',"storageClasses":[{"name":"c","volumeBindingMode":"Immediate"}]')"
+refused "called 'a'" --set-json "$(local_pools "$pool,$pool")"
+refused "below localVolumes.parent" --set-json "$(local_pools '{"name":"a","kind":"image","path":"/srv/a"}')"
+refused "no pool 'b'" --set-json "$(local_pools "$pool" ',"storageClasses":[{"name":"c","parameters":{"pool":"b"}}]')"
+refused "name its pool" --set-json "$(local_pools "$pool,$other" ',"storageClasses":[{"name":"c"}]')"
+refused "kubeletDir" --set-json "$(local_pools '{"name":"a","kind":"image","path":"/var/lib/a"}' ',"parent":"/var/lib"')"
 refused logLevel --set logLevel=verbose
 refused nodeSelector --set nfsServer.enabled=true,nfsServer.persistence.hostPath=/srv
 render >"$work/default.yaml"

@@ -48,6 +48,9 @@ for program in stowage stowage-controller stowage-node stowage-cachefs; do
 done
 [ "$(chroot "$work/root" /usr/bin/stowage --version)" = "stowage $version" ] || fail "stowage --version is not $version"
 [ -x "$work/root/sbin/modprobe" ] || fail "no modprobe: the kernel's NFS client could not be loaded"
+for tool in mkfs.ext4 e2fsck resize2fs mkfs.xfs xfs_growfs; do
+    [ -x "$work/root/sbin/$tool" ] || fail "no $tool: local volumes could not be formatted or grown"
+done
 [ ! -e "$work/root/src" ] || fail "the sources are in the image"
 [ -z "$(ls -A "$work/root/var/lib/apt/lists")" ] || fail "package lists are in the image: $(ls -A "$work/root/var/lib/apt/lists")"
 grep -rhE '^ *(deb|URIs)' "$work/root/etc/apt" | grep -v 'deb.debian.org' && fail "a package source of this machine is in the image"

@@ -4,6 +4,7 @@
 {{- end }}
 
 {{- define "stowage.driver" -}}csi.stowage.dev{{- end }}
+{{- define "stowage.localDriver" -}}local.csi.stowage.dev{{- end }}
 
 {{/* Labels of an object; call with (list . "component"). */}}
 {{- define "stowage.labels" -}}
@@ -69,7 +70,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{/* What no schema can say. */}}
 {{- define "stowage.check" -}}
 {{- $names := dict -}}
-{{- range (include "stowage.classes" . | fromJson).list }}
+{{- range concat (include "stowage.classes" . | fromJson).list .Values.localVolumes.storageClasses }}
 {{- if hasKey $names .name }}{{ fail (printf "two StorageClasses are called '%s': give each its own name" .name) }}{{ end -}}
 {{- $_ := set $names .name true -}}
 {{- end -}}
@@ -81,7 +82,25 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- if and $port (or (eq $port $first) (and (gt $port (add1 $first | int)) (le $port (add $first 4 | int)))) }}{{ fail (printf "port %d of the nodes is one of the controller's (%d, and %d to %d), in one network: change controller.httpPort" $port $first (add $first 2) (add $first 4)) }}{{ end -}}
 {{- end }}
 {{- end }}
+{{- if .Values.localVolumes.enabled }}{{ include "stowage.checkLocal" . }}{{ end -}}
 {{- if and (not .Values.mounts.enabled) (eq .Values.node.mountMode "fuse") }}{{ fail "node.mountMode: fuse needs mounts.enabled: true, or the mounts would end with every restart of the node plugin" }}{{ end -}}
+{{- end }}
+
+{{- define "stowage.checkLocal" -}}
+{{- $parent := .Values.localVolumes.parent -}}
+{{- if not .Values.localVolumes.pools }}{{ fail "localVolumes.enabled needs a pool: name one in localVolumes.pools" }}{{ end -}}
+{{- if or (hasPrefix (printf "%s/" $parent) (printf "%s/" .Values.kubeletDir)) (hasPrefix (printf "%s/" .Values.kubeletDir) $parent) }}{{ fail (printf "localVolumes.parent %s and kubeletDir %s must not hold each other: choose another parent" $parent .Values.kubeletDir) }}{{ end -}}
+{{- $pools := dict -}}
+{{- range .Values.localVolumes.pools }}
+{{- if hasKey $pools .name }}{{ fail (printf "two pools are called '%s': give each its own name" .name) }}{{ end -}}
+{{- $_ := set $pools .name true -}}
+{{- if and (ne .kind "device") (not (hasPrefix (printf "%s/" $parent) .path)) }}{{ fail (printf "pool '%s': %s is not below localVolumes.parent %s: mount its disk there, or change the parent" .name .path $parent) }}{{ end -}}
+{{- end }}
+{{- range .Values.localVolumes.storageClasses }}
+{{- $pool := dig "parameters" "pool" "" . -}}
+{{- if and $pool (not (hasKey $pools $pool)) }}{{ fail (printf "StorageClass '%s': there is no pool '%s' in localVolumes.pools" .name $pool) }}{{ end -}}
+{{- if and (not $pool) (gt (len $pools) 1) }}{{ fail (printf "StorageClass '%s': name its pool (parameters.pool), since there are several" .name) }}{{ end -}}
+{{- end }}
 {{- end }}
 
 {{- define "stowage.pullSecrets" -}}
@@ -99,6 +118,21 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 runAsNonRoot: true
 capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* For sidecars on the nodes: root, since the kubelet's directories are root's, and nothing else. */}}
+{{- define "stowage.nodeSidecar" -}}
+runAsUser: 0
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* Where a sidecar runs: what those ask that work for their own node. */}}
+{{- define "stowage.podEnv" -}}
+- {name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+- {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+- {name: NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
 {{- end }}
 
 {{/* The kubelet asks the program itself, over its CSI socket: no sidecar is needed for it. Call with the flag that names it. */}}

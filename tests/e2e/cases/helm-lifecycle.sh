@@ -26,7 +26,7 @@ gone pod one two
 volume=$(volume_of data)
 k delete pvc data --timeout 60s >/dev/null
 wait_until 60 volume_is_gone "$volume" || fail "the volume stays"
-trap 'driver_install; case_end' EXIT
+at_end 'driver_install'
 helm uninstall "$RELEASE" --namespace "$SYSTEM" --wait --timeout 3m >/dev/null 2>&1
 wait_until 60 driver_is_gone || fail "uninstalled, but still there: $(driver_leftovers)"
 ok "uninstalled: no object, registration, process or mount is left"

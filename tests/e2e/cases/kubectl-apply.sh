@@ -21,7 +21,7 @@ ok "a filer serves at $filer ($image)"
 helm uninstall "$RELEASE" --namespace "$SYSTEM" --wait --timeout 3m >/dev/null 2>&1
 wait_until 60 driver_is_gone || fail "uninstalled, but still there: $(driver_leftovers)"
 remove() { kubectl delete -k "$ROOT/manifests" --ignore-not-found --timeout 120s >/dev/null 2>&1; }
-trap 'remove; driver_install; case_end' EXIT
+at_end 'remove; driver_install'
 kubectl apply -k "$ROOT/manifests" >/dev/null
 kubectl -n stowage rollout status deployment/stowage-controller --timeout 180s >/dev/null
 kubectl -n stowage rollout status daemonset/stowage-node --timeout 180s >/dev/null

@@ -11,7 +11,7 @@ pvc data
 writer_start one node-1 data
 bound data
 thaw() { signal_all ganesha.nfsd CONT || true; }
-trap 'thaw; case_end' EXIT
+at_end 'thaw'
 signal_all ganesha.nfsd STOP
 pod late node-2 data
 step_started=$(now_ms)

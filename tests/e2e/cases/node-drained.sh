@@ -30,7 +30,7 @@ k rollout status deployment/app --timeout 120s >/dev/null
 node_of() { k get pods -l app=app --field-selector status.phase=Running -o 'jsonpath={.items[0].spec.nodeName}'; }
 first=$(node_of)
 ok "it runs on $first"
-trap 'kubectl uncordon "$first" >/dev/null || true; case_end' EXIT
+at_end 'kubectl uncordon "$first" >/dev/null || true'
 kubectl drain "$first" --ignore-daemonsets --delete-emptydir-data --pod-selector app=app --timeout 120s >/dev/null 2>&1 ||
     fail "the drain does not end"
 k rollout status deployment/app --timeout 120s >/dev/null

@@ -18,6 +18,7 @@ CASE=${TOOL%.sh}
 NAMESPACE=case-$CASE
 CLASS=stowage-shared
 DRIVER=csi.stowage.dev
+undo=()              # commands of at_end
 made_cluster_wide=() # KIND/NAME of what must go with the case and is in no namespace
 
 k() { kubectl --namespace "$NAMESPACE" "$@"; }
@@ -32,10 +33,14 @@ case_begin() {
     step_started=$(now_ms)
 }
 
+# at_end COMMAND: when the case ends, however it ends; not by a trap of its own, which would lose how it ended
+at_end() { undo+=("$1"); }
+
 case_end() {
-    local rc=$? object
+    local rc=$? object command
     trap - EXIT INT TERM
     [ "$rc" = 0 ] || [ "$rc" = 77 ] || case_tell || true
+    for command in "${undo[@]}"; do eval "$command" || rc=1; done
     kubectl delete namespace "$NAMESPACE" --timeout 120s >/dev/null || rc=1
     for object in "${made_cluster_wide[@]}"; do
         kubectl delete "$object" --ignore-not-found --timeout 60s >/dev/null || rc=1
@@ -158,6 +163,31 @@ pod_of() {
     system get pods -l "app.kubernetes.io/component=$1" --field-selector "spec.nodeName=$2" -o 'jsonpath={.items[0].metadata.name}'
 }
 ready() { system rollout status "$1" --timeout 180s >/dev/null; }
+
+# node_plugin_again [NODE]: its pod, or all of them, replaced
+node_plugin_again() {
+    system delete pods -l app.kubernetes.io/component=node ${1:+--field-selector "spec.nodeName=$1"} --timeout 120s >/dev/null
+    ready daemonset/stowage-node
+}
+
+# --- local volumes --------------------------------------------------------------------------------------------------
+
+LOCAL_CLASS=stowage-local
+LOCAL_DRIVER=local.csi.stowage.dev
+LOCAL_POOL=/mnt/stowage/disk # as the nodes see it
+# local_room CLASS NODE: MiB that its node says are left; nothing when it has not spoken
+local_room() {
+    system get csistoragecapacities -o json | jq -r ".items[] | select(.storageClassName == \"$1\" and
+        .nodeTopology.matchLabels[\"topology.local.csi.stowage.dev/node\"] == \"$2\") | .capacity" | awk '
+        /Ki$/ { print int($1 / 1024); next } /Mi$/ { print int($1); next } /Gi$/ { print int($1 * 1024); next }
+        /^[0-9]+$/ { print int($1 / 1048576); next } /k$/ { print int($1 / 1048.576); next } /M$/ { print int($1 / 1.048576) }'
+}
+local_room_above() { [ "$(local_room "$1" "$2" || true)" -gt "$3" ] 2>/dev/null; }
+# local_loops NODE: loop devices of images in its pool
+local_loops() { loops_of "$(node_root "$1")$LOCAL_POOL/.stowage/data"; }
+# local_images NODE POOL_DIRECTORY: how many volumes the pool holds
+local_images() { machine_run "$1" sh -c 'ls "$1/.stowage/records" | wc -l' sh "$2"; }
+node_of() { k get pod "$1" -o 'jsonpath={.spec.nodeName}'; }
 
 # server_dir: where the embedded server keeps the share, as commands in its pod see it
 server_sh() { system exec "$(pods_of nfs | head -n 1)" -- sh -c "$1"; }

@@ -54,6 +54,14 @@ need_machine() {
     }
 }
 
+# loops_of DIRECTORY: loop devices of files in it. By inode: the kernel tells a path as the machine saw it.
+loops_of() {
+    local name inode device
+    losetup --list --noheadings --raw --output NAME,BACK-INO,BACK-MAJ:MIN | sed "s/\\\\x20//g" | while read -r name inode device; do
+        [ "$device" != "$(stat -c %Hd:%Ld "$1")" ] || [ -z "$(find "$1" -xdev -maxdepth 1 -inum "$inode")" ] || say "$name"
+    done
+}
+
 # machine_run MACHINE COMMAND…: in all of its namespaces
 machine_run() {
     local pid

@@ -4,7 +4,7 @@
 # machine below, read-only; everything that a node writes is its own.
 #
 # usage: node-root.sh ROOT CACHE
-#   ROOT   an empty folder but for etc/, which holds the node's own files
+#   ROOT   an empty folder but for etc/, which holds the node's own files; or what an earlier run of the node left
 #   CACHE  where the built programs are
 set -euo pipefail
 
@@ -19,7 +19,7 @@ mount_programs() {
     mount -o remount,bind,ro "$root/opt/stowage-e2e/bin"
     for dir in bin sbin lib lib32 lib64 libx32; do
         if [ -L "/$dir" ]; then
-            cp -a "/$dir" "$root/$dir"
+            ln -sfn "$(readlink "/$dir")" "$root/$dir"
         elif [ -d "/$dir" ]; then
             mkdir -p "$root/$dir"
             mount --rbind "/$dir" "$root/$dir"

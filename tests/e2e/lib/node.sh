@@ -28,11 +28,20 @@ node_kubelet() {
 node_wait() { daemon_check "$1" kubelet 90 node_is_ready "$1"; }
 node_is_ready() { kubectl get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -qx True; }
 
+# node_crash NODE: everything that runs on it ends at once, and its mounts and its network with it; its disk stays
+node_crash() { machine_stop "$1"; }
+# node_boot NODE: after a crash; returns when it is Ready
+node_boot() {
+    node_start "$1"
+    node_kubelet "$1"
+    node_wait "$1"
+}
+
 # node_files NODE: what differs from node to node; node-root.sh adds the rest
 node_files() {
     local node=$1 kubernetes
     kubernetes=$(node_root "$node")/etc/kubernetes
-    mkdir -p "$kubernetes" "$(node_root "$node")/etc/containerd"
+    mkdir -p "$kubernetes" "$(node_root "$node")/etc/containerd" "$(node_root "$node")/mnt/stowage/disk"
     install -m 644 "$PKI/ca.crt" "$kubernetes/ca.crt"
     install -m 600 "$PKI/$node.conf" "$kubernetes/kubelet.conf"
     install -m 600 "$PKI/kube-proxy.conf" "$kubernetes/kube-proxy.conf"
