@@ -2,9 +2,10 @@
 # Measures Stowage beside a named other, in one run on this machine. Figures are lines "area.figure value unit";
 # everything else is a comment that starts with "#".
 #
-# usage: bench/run.sh provision|shared-io|store|kubernetes|all
+# usage: bench/run.sh provision|shared-io|local|store|kubernetes|all
 #   provision   volumes made, listed and deleted by the controller, and what the two processes weigh
 #   shared-io   the FUSE mount beside raw libnfs on the same server
+#   local       local volumes beside the file system or disk that they lie on; snapshots and clones; hard limits
 #   store       keys, queues and objects beside Redis, etcd, NATS and nginx, with equal durability on the same disk
 #   kubernetes  claims and pods on the test cluster beside pods with an emptyDir, and the memory of every container
 #
@@ -19,8 +20,8 @@ case ${1:-} in
     show_help
     exit 0
     ;;
-provision | shared-io | store | kubernetes) areas=$1 ;;
-all) areas="provision shared-io store kubernetes" ;;
+provision | shared-io | local | store | kubernetes) areas=$1 ;;
+all) areas="provision shared-io local store kubernetes" ;;
 *)
     show_help >&2
     exit 2
@@ -46,6 +47,7 @@ PY
 }
 
 install_for build nfs-server fuse integration
+case " $areas " in *" local "*) install_for local-volumes uml bench-local ;; esac
 if [ -z "${STOWAGE_BUILD_DIR:-}" ]; then
     build release
     export STOWAGE_BUILD_DIR=$ROOT/build/release
