@@ -144,6 +144,8 @@ static int run(const struct node_config *config, struct err *err) {
     r = node_new(&options, &node, err);
     if (r == 0)
         r = make_local(config, &local, err);
+    if (r == 0 && local)
+        local_metrics_register(local);
     return r < 0 ? r : serve(config, node, local, &signals, err);
 }
 

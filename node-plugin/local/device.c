@@ -186,18 +186,17 @@ static int erase(const struct local_pool *pool, const char *name, int64_t deadli
 // Claims a free disk under `name`. One that must be wiped first is claimed under its own name meanwhile.
 static int claim_disk(const struct local_pool *pool, const struct wanted *wanted, const char *name, int64_t deadline_ns,
                       struct disk *ret, struct err *err) {
-    pthread_mutex_t *lock = (pthread_mutex_t *)&pool->lock;
     struct claim claim = {0};
     char key[HASH_ID_LEN + 1];
     bool dirty = false;
-    (void)pthread_mutex_lock(lock);
+    (void)pthread_mutex_lock(pool->lock);
     int r = choose(pool, wanted, ret, &dirty, err);
     if (r == 0) {
         memcpy(claim.identity, ret->identity, sizeof claim.identity);
         hash_id(ret->identity, strlen(ret->identity), key);
         r = write_claim(pool, dirty ? names_of_key(key).gone : name, &claim, err);
     }
-    (void)pthread_mutex_unlock(lock);
+    (void)pthread_mutex_unlock(pool->lock);
     if (r < 0 || !dirty)
         return r;
     log_warning("disk is wiped, as its pool says", LOG_S("pool", pool->name), LOG_S("disk", ret->path));

@@ -48,6 +48,8 @@ DEFINE_CLEANUP(local)
 // What a process serves of it: `self` is the struct local. Borrows.
 struct volume_class local_class(struct local *local);
 
+void local_metrics_register(struct local *local); // metrics.c; once a process
+
 // ---- shared by the files of this folder ----
 
 // records.c: the map. A found record is a copy.

@@ -95,8 +95,11 @@ int local_pool_parse(const char *text, const char *state_dir, struct local_pool 
     struct local_pool *pool cleanup(local_pool_freep) = mem_zalloc(sizeof *pool);
     if (!pool || !take_apart(text, &spec))
         return err_set(err, -ENOMEM, "out of memory");
-    (void)pthread_mutex_init(&pool->lock, NULL);
     pool->records_fd = pool->data_fd = pool->lock_fd = -1;
+    pool->lock = mem_alloc(sizeof *pool->lock);
+    if (!pool->lock)
+        return err_set(err, -ENOMEM, "out of memory");
+    (void)pthread_mutex_init(pool->lock, NULL);
     pool->allocation = allocation_named(spec.kind, spec.kind_len);
     pool->wipe = spec.wipe;
     pool->name = mem_strndup(text, spec.name_len);
@@ -128,7 +131,9 @@ struct local_pool *local_pool_free(struct local_pool *pool) {
         free(pool->data);
         free(pool->retained);
         free(pool->pattern);
-        (void)pthread_mutex_destroy(&pool->lock);
+        if (pool->lock)
+            (void)pthread_mutex_destroy(pool->lock);
+        free(pool->lock);
         free(pool);
     }
     return NULL;

@@ -24,10 +24,10 @@ struct local_pool {
     char *pattern;         // of whole disks (glob(7)); NULL otherwise
     bool wipe;             // whole disks that hold something and that nobody uses may be erased and taken
     int records_fd, data_fd, lock_fd;
-    bool reflink;        // can its file system share blocks between files?
-    const char *fs_type; // of pools whose volumes are directories: "ext4" or "xfs"
-    pthread_mutex_t lock;
-    struct err broken; // code 0: in order
+    bool reflink;          // can its file system share blocks between files?
+    const char *fs_type;   // of pools whose volumes are directories: "ext4" or "xfs"
+    pthread_mutex_t *lock; // of steps that choose something of the pool: a project, a disk
+    struct err broken;     // code 0: in order
 };
 
 // "NAME=KIND:/DIRECTORY", or "NAME=device[+wipe]:/PATTERN", as --pool has it: -EINVAL with the remedy. Nothing is looked at.

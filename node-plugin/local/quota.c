@@ -73,12 +73,11 @@ static uint32_t first_project(const char *key) {
 
 static int give_limit(const struct local_pool *pool, const char *key, int fd, int64_t bytes, struct err *err) {
     uint32_t project = PROJECT_NONE;
-    pthread_mutex_t *lock = (pthread_mutex_t *)&pool->lock;
-    (void)pthread_mutex_lock(lock);
+    (void)pthread_mutex_lock(pool->lock);
     int r = project_choose(pool->data_fd, first_project(key), &project, err);
     if (r == 0)
         r = project_limit(pool->data_fd, project, bytes, err);
-    (void)pthread_mutex_unlock(lock);
+    (void)pthread_mutex_unlock(pool->lock);
     return r < 0 ? r : project_set(fd, project, err);
 }
 

@@ -8,7 +8,10 @@ set -euo pipefail
 MIB=1048576
 can_grow_ext4 || FS_TYPE=xfs
 local_pool_on 3G "${POOL_TYPE:-xfs}"
-local_kit_start
+# shellcheck source=tests/support/nfs-server.sh
+. "$ROOT/tests/support/nfs-server.sh" # for a free port
+HTTP_PORT=$(nfs_server_free_port 29480)
+local_kit_start --http "127.0.0.1:$HTTP_PORT"
 
 echo "a volume keeps its data, shows its size, and has no more"
 id=$(local_create data $((400 * MIB)))
@@ -119,6 +122,12 @@ local_refused RESOURCE_EXHAUSTED local_create much $((room + 64 * MIB))
 most=$(local_create most $((room - 64 * MIB)))
 local_refused RESOURCE_EXHAUSTED local_create more $((512 * MIB))
 local_delete "$most" >/dev/null
+
+echo "metrics tell of the pool"
+metrics=$(curl -fsS "http://127.0.0.1:$HTTP_PORT/metrics")
+grep -q '^stowage_local_pool_up{pool="fast",kind="image"} 1$' <<<"$metrics" || fail "the pool is not up: $metrics"
+grep -qE '^stowage_local_pool_available_bytes\{pool="fast",kind="image"\} [1-9]' <<<"$metrics" || fail "no room: $metrics"
+grep -qE '^stowage_local_volumes\{pool="fast",kind="image"\} [1-9]' <<<"$metrics" || fail "no volumes: $metrics"
 
 echo "requests that cannot be served say why"
 local_refused "no parameter\|unknown\|not known" local_create x $MIB mount ',"parameters":{"poool":"fast"}'
