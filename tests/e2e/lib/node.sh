@@ -28,9 +28,11 @@ node_kubelet() {
 node_wait() { daemon_check "$1" kubelet 90 node_is_ready "$1"; }
 node_is_ready() { kubectl get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -qx True; }
 
-# node_crash NODE: everything that runs on it ends at once, and its mounts, loop devices and network with it; its disk stays
+# node_crash NODE: everything that runs on it ends at once, and its mounts, loop devices, network and control groups with it;
+# its disk stays
 node_crash() {
     machine_stop "$1"
+    cgroup_remove "$CGROUP/$1"
     loops_let_go "$(node_root "$1")$LOCAL_POOL/.stowage/data"
 }
 # node_boot NODE: after a crash; returns when it is Ready
