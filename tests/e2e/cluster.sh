@@ -136,8 +136,8 @@ cluster_remove() {
     losetup --list --noheadings --output NAME,BACK-FILE 2>/dev/null | awk -v dir="$STATE/" 'index($2, dir) == 1 { print $1 }' |
         while read -r device; do losetup --detach "$device"; done
     for machine in "${NODES[@]}"; do # of local volumes that a pod still used
-        device=$(node_root "$machine")/mnt/stowage/disk/.stowage/data
-        [ ! -d "$device" ] || loops_of "$device" | while read -r device; do losetup --detach "$device"; done
+        device=$(node_root "$machine")$LOCAL_POOL/.stowage/data
+        [ ! -d "$device" ] || loops_let_go "$device"
     done
     unmount_below "$STATE"
     cgroup_remove "$CGROUP"

@@ -49,7 +49,6 @@ ok "kubelet and node plugin are killed: the pod notices nothing"
 
 uid=$(k get pod keeper -o 'jsonpath={.metadata.uid}')
 node_crash $NODE
-for device in $(local_loops $NODE); do losetup --detach "$device"; done
 none() { [ -z "$(local_loops $NODE)" ]; }
 wait_until 10 none || fail "loop devices stay without their node: $(local_loops $NODE)"
 node_boot $NODE

@@ -174,7 +174,6 @@ node_plugin_again() {
 
 LOCAL_CLASS=stowage-local
 LOCAL_DRIVER=local.csi.stowage.dev
-LOCAL_POOL=/mnt/stowage/disk # as the nodes see it
 # local_room CLASS NODE: MiB that its node says are left; nothing when it has not spoken
 local_room() {
     system get csistoragecapacities -o json | jq -r ".items[] | select(.storageClassName == \"$1\" and

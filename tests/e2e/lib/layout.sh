@@ -20,6 +20,8 @@ POD_NETWORK=10.201    # node-N has .N.0/24
 SERVICE_NETWORK=10.202.0.0/16
 API_SERVICE_IP=10.202.0.1
 
+LOCAL_POOL=/mnt/stowage/disk # where nodes keep local volumes
+
 KUBECONFIG_ADMIN=$STATE/kubeconfig
 # Two clusters at a time, in two directories, must not share control groups.
 CGROUP=stowage-e2e-$(cksum <<<"$STATE" | cut -d ' ' -f 1)
@@ -59,6 +61,17 @@ loops_of() {
     local name inode device
     losetup --list --noheadings --raw --output NAME,BACK-INO,BACK-MAJ:MIN | sed "s/\\\\x20//g" | while read -r name inode device; do
         [ "$device" != "$(stat -c %Hd:%Ld "$1")" ] || [ -z "$(find "$1" -xdev -maxdepth 1 -inum "$inode")" ] || say "$name"
+    done
+}
+
+# loops_let_go DIRECTORY: detaches them. The kubelet keeps a loop device of its own on top of that of a raw block volume.
+loops_let_go() {
+    local below above
+    for below in $(loops_of "$1"); do
+        losetup --list --noheadings --raw --output NAME,BACK-INO,BACK-MAJ:MIN | sed "s/\\\\x20//g" |
+            awk -v at="$(stat -c '%i %Hd:%Ld' "$below")" '$2 " " $3 == at { print $1 }' |
+            while read -r above; do losetup --detach "$above"; done
+        losetup --detach "$below" 2>/dev/null || true # autoclear may have been faster
     done
 }
 

@@ -19,9 +19,9 @@ network_node() {
     machine_net "$node" ip address add "$(node_ip "$node")/24" dev eth0
     machine_net "$node" ip link set eth0 up
     machine_net "$node" ip route add default via "$CONTROL_IP"
-    machine_net control ip route add "$(node_pods "$node")" via "$(node_ip "$node")"
+    machine_net control ip route replace "$(node_pods "$node")" via "$(node_ip "$node")"
     for other in "${NODES[@]}"; do
-        [ "$other" = "$node" ] || machine_net "$node" ip route add "$(node_pods "$other")" via "$(node_ip "$other")"
+        [ "$other" = "$node" ] || machine_net "$node" ip route replace "$(node_pods "$other")" via "$(node_ip "$other")"
     done
     network_forward "$node"
 }

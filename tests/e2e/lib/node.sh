@@ -28,8 +28,13 @@ node_kubelet() {
 node_wait() { daemon_check "$1" kubelet 90 node_is_ready "$1"; }
 node_is_ready() { kubectl get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -qx True; }
 
-# node_crash NODE: everything that runs on it ends at once, and its mounts and its network with it; its disk stays
-node_crash() { machine_stop "$1"; }
+# node_crash NODE: everything that runs on it ends at once, and its mounts, loop devices, network and control groups with it;
+# its disk stays
+node_crash() {
+    machine_stop "$1"
+    cgroup_remove "$CGROUP/$1"
+    loops_let_go "$(node_root "$1")$LOCAL_POOL/.stowage/data"
+}
 # node_boot NODE: after a crash; returns when it is Ready
 node_boot() {
     node_start "$1"
@@ -41,7 +46,7 @@ node_boot() {
 node_files() {
     local node=$1 kubernetes
     kubernetes=$(node_root "$node")/etc/kubernetes
-    mkdir -p "$kubernetes" "$(node_root "$node")/etc/containerd" "$(node_root "$node")/mnt/stowage/disk"
+    mkdir -p "$kubernetes" "$(node_root "$node")/etc/containerd" "$(node_root "$node")$LOCAL_POOL"
     install -m 644 "$PKI/ca.crt" "$kubernetes/ca.crt"
     install -m 600 "$PKI/$node.conf" "$kubernetes/kubelet.conf"
     install -m 600 "$PKI/kube-proxy.conf" "$kubernetes/kube-proxy.conf"
