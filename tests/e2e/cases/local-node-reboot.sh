@@ -63,6 +63,6 @@ ok "$NODE lost everything but its disk and booted: the pod is back with its data
 gone pod keeper
 k delete pvc --all --timeout 60s >/dev/null
 wait_until 60 none || fail "loop devices are left: $(local_loops $NODE)"
-no_images() { [ "$(local_images $NODE $LOCAL_POOL)" = 0 ]; }
+no_images() { [ "$(local_images $NODE "$LOCAL_POOL")" = 0 ]; }
 wait_until 60 no_images || fail "images are left on $NODE"
 ok "deleted: no loop device and no image is left"

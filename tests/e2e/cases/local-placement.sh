@@ -90,7 +90,7 @@ POD_TIMEOUT=120s running db-3
 expect "data of a new volume" "$(in_pod db-3 'cat /data/hosts')" db-3
 ok "the room of a deleted claim is used again, on $(node_of db-3), and the new volume is empty"
 
-before=$(($(local_images node-1 $LOCAL_POOL) + $(local_images node-2 $LOCAL_POOL)))
+before=$(($(local_images node-1 "$LOCAL_POOL") + $(local_images node-2 "$LOCAL_POOL")))
 apply <<YAML
 apiVersion: v1
 kind: Pod
@@ -115,5 +115,5 @@ in_pod scratch 'dd if=/dev/zero of=/data/fill bs=1M count=100 2>&1; true' | grep
 volume=$(volume_of scratch-data)
 gone pod scratch
 wait_until 60 volume_is_gone "$volume" || fail "the generic ephemeral volume stays"
-expect "images of generic ephemeral volumes" "$(($(local_images node-1 $LOCAL_POOL) + $(local_images node-2 $LOCAL_POOL)))" "$before"
+expect "images of generic ephemeral volumes" "$(($(local_images node-1 "$LOCAL_POOL") + $(local_images node-2 "$LOCAL_POOL")))" "$before"
 ok "a generic ephemeral volume has its size, and goes with its pod"
