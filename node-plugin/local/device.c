@@ -75,7 +75,8 @@ static int compare(struct local_pool *pool, const char *name, void *arg) {
     struct search *search = arg;
     struct claim claim;
     (void)pool;
-    int r = name[0] == '.' && strlen(name) <= 2 ? -EINVAL : read_claim(search->folder, name, &claim);
+    bool none = str_eq(name, ".") || str_starts(name, ".."); // directories, and what was never written whole
+    int r = none ? -EINVAL : read_claim(search->folder, name, &claim);
     search->found = search->found || (r == 0 && str_eq(claim.identity, search->identity));
     return 0;
 }

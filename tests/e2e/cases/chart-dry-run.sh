@@ -35,8 +35,7 @@ inlineVolumes: {allowedShares: ["10.0.0.5:/exports/*"]}
 customLabels: {team: ai}
 controller: {hostNetwork: true}
 YAML
-# shellcheck disable=SC2016 # expanded at the end
-at_end 'rm -f "/tmp/$NAMESPACE.yaml"'
+at_end "rm -f /tmp/$NAMESPACE.yaml"
 dry_run "the defaults"
 dry_run "as the end-to-end tests install it" --values "$ROOT/tests/e2e/values.yaml" --set nfsServer.storageClass.name=dry-own
 dry_run "with its options on" --values "/tmp/$NAMESPACE.yaml"
