@@ -10,8 +10,8 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/mount/directory.h"
 #include "lib/mount/project.h"
-#include "lib/mount/tree.h"
 
 #define SWEEP_NS (10 * NS_PER_S) // for one leftover; what does not go in time waits for the next start
 
@@ -94,7 +94,7 @@ static int discard(const struct local_pool *pool, const char *name, int64_t dead
     if (r == 0)
         r = path_of(pool, name, path, err);
     if (r == 0)
-        r = tree_remove(path, deadline_ns, err);
+        r = directory_remove(path, deadline_ns, err);
     if (r == -ETIMEDOUT)
         return err_set(err, r, "pool '%s': files of a volume are still being removed; ask again", pool->name);
     return r < 0 || project == PROJECT_NONE ? r : project_limit(pool->data_fd, project, 0, err);
@@ -165,7 +165,7 @@ static int copy(const struct data_copy *copy, struct err *err) {
     if (r == 0)
         r = begin(pool, &names, copy->to[0] == LOCAL_VOLUME ? copy->bytes : 0, copy->deadline_ns, &fd, err);
     if (r == 0)
-        r = tree_copy(from, to, copy->deadline_ns, copy->cancel, err);
+        r = directory_copy(from, to, copy->deadline_ns, copy->cancel, err);
     if (r == -EIO)
         r = err_set(err, -EBUSY,
                     "pool '%s': files of '%.60s' could not be copied; when they change all the time, stop their pod; "

@@ -9,7 +9,7 @@
 #include "lib/mount/tool.h"
 
 // All that is in `from`, and its own owner, mode and attributes, into the existing directory `to`.
-int tree_copy(const char *from, const char *to, int64_t deadline_ns, const atomic_bool *cancel,
-              struct err *err) must_check;
+int directory_copy(const char *from, const char *to, int64_t deadline_ns, const atomic_bool *cancel,
+                   struct err *err) must_check;
 // Never leaves its file system. Missing: 0. Ended at the deadline, what is gone stays gone.
-int tree_remove(const char *path, int64_t deadline_ns, struct err *err) must_check;
+int directory_remove(const char *path, int64_t deadline_ns, struct err *err) must_check;

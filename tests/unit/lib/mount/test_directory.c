@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs of the system that are run with a time limit, and the trees that cp and rm copy and remove.
-#include "lib/mount/tree.h"
+#include "lib/mount/directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,7 +63,7 @@ static void a_copy_has_all_that_the_tree_has(void **state) {
     assert_int_equal(ftruncate(fd, 64 << 20), 0);
     assert_int_equal(mkdir(path(kit, "to"), 0700), 0);
 
-    assert_int_equal(tree_copy(path(kit, "from"), path(kit, "to"), soon(), NULL, NULL), 0);
+    assert_int_equal(directory_copy(path(kit, "from"), path(kit, "to"), soon(), NULL, NULL), 0);
 
     assert_int_equal(stat(path(kit, "to"), &st), 0);
     assert_int_equal(st.st_mode & 07777, 0751);
@@ -91,7 +91,7 @@ static void names_that_look_like_flags_are_names(void **state) {
     assert_int_equal(mkdir(path(kit, "-rf"), 0700), 0);
     put(path(kit, "-rf/--help"), "x");
     assert_int_equal(mkdir(path(kit, "--to"), 0700), 0);
-    assert_int_equal(tree_copy(path(kit, "-rf"), path(kit, "--to"), soon(), NULL, NULL), 0);
+    assert_int_equal(directory_copy(path(kit, "-rf"), path(kit, "--to"), soon(), NULL, NULL), 0);
     assert_int_equal(stat(path(kit, "--to/--help"), &st), 0);
 }
 
@@ -103,16 +103,16 @@ static void removed_is_the_tree_and_nothing_that_a_link_shows(void **state) {
     assert_int_equal(mkdir(path(kit, "gone"), 0700), 0);
     assert_int_equal(mkdir(path(kit, "gone/below"), 0500), 0);
     assert_int_equal(symlink("../kept", path(kit, "gone/link")), 0);
-    assert_int_equal(tree_remove(path(kit, "gone"), soon(), NULL), 0);
+    assert_int_equal(directory_remove(path(kit, "gone"), soon(), NULL), 0);
     assert_int_not_equal(lstat(path(kit, "gone"), &st), 0);
     assert_int_equal(stat(path(kit, "kept/file"), &st), 0);
-    assert_int_equal(tree_remove(path(kit, "gone"), soon(), NULL), 0); // missing
+    assert_int_equal(directory_remove(path(kit, "gone"), soon(), NULL), 0); // missing
 }
 
 static void a_failure_names_tool_and_subject(void **state) {
     const struct kit *kit = *state;
     struct err err = ERR_NONE;
-    assert_int_equal(tree_copy(path(kit, "none"), path(kit, "to-none"), soon(), NULL, &err), -EIO);
+    assert_int_equal(directory_copy(path(kit, "none"), path(kit, "to-none"), soon(), NULL, &err), -EIO);
     assert_non_null(strstr(err.msg, "cp of"));
     assert_non_null(strstr(err.msg, "none failed with exit code 1"));
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/mount/tree.h"
+#include "lib/mount/directory.h"
 
 #include <errno.h>
 
 #include "lib/base/mem.h"
 
-int tree_copy(const char *from, const char *to, int64_t deadline_ns, const atomic_bool *cancel, struct err *err) {
+int directory_copy(const char *from, const char *to, int64_t deadline_ns, const atomic_bool *cancel, struct err *err) {
     char *contents cleanup_free = mem_printf("%s/.", from);
     if (!contents)
         return err_set(err, -ENOMEM, "out of memory");
@@ -20,7 +20,7 @@ int tree_copy(const char *from, const char *to, int64_t deadline_ns, const atomi
     return tool_run(&tool, NULL, err);
 }
 
-int tree_remove(const char *path, int64_t deadline_ns, struct err *err) {
+int directory_remove(const char *path, int64_t deadline_ns, struct err *err) {
     const char *args[] = {"--recursive", "--force", "--one-file-system", "--", path, NULL};
     const struct tool tool = {
         .name = "rm", .package = "coreutils", .args = args, .subject = path, .deadline_ns = deadline_ns};
