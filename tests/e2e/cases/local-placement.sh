@@ -62,6 +62,8 @@ expect "node of the volume" "$(kubectl get pv "$(volume_of data-db-0)" -o \
     'jsonpath={.spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].values[0]}')" "$(node_of db-0)"
 ok "four pods run where their volumes fit: $(nodes)"
 
+# Its claim is there before it: a scheduler that meets a pod before its claim may wait for minutes until it looks again.
+pvc data-db-4 "${VOLUME_MIB}Mi" "$SMALL_CLASS" ReadWriteOnce
 k scale statefulset db --replicas 5 >/dev/null
 expect_event db-4 'did not have enough free storage|node\(s\) did not have' 60
 expect "a pod without room" "$(k get pod db-4 -o 'jsonpath={.status.phase}')" Pending
