@@ -24,6 +24,7 @@
 #include "node-plugin/cachefs/bufs.h"
 #include "node-plugin/cachefs/creds.h"
 #include "node-plugin/cachefs/handles.h"
+#include "node-plugin/cachefs/init_flags.h"
 #include "node-plugin/cachefs/nodes.h"
 #include "node-plugin/cachefs/parents.h"
 #include "node-plugin/cachefs/rewalk.h"
@@ -100,6 +101,7 @@ struct op {
 struct fs {
     struct nfs_share *share;
     struct fuse_session *session;
+    struct init_flags *init; // what was agreed with the kernel; the session's
     const struct clock *clock;
     struct nodes *nodes;
     struct handles files, dirs;

@@ -17,6 +17,7 @@
 
 struct session {
     struct fs *fs;
+    struct init_flags init;
     struct fuse_session *fuse;
     int end_fd, ready_fd;
     atomic_bool ready; // INIT was answered
@@ -30,12 +31,17 @@ void *session_take_buffer(void) {
     return reading ? take_ptr(reading->mem) : NULL;
 }
 
-static ssize_t dev_read(int fd, void *buf, size_t size, void *fs) {
-    size_t limit = ((struct fs *)fs)->bufs.size;
-    return read(fd, buf, size < limit ? size : limit);
+static ssize_t dev_read(int fd, void *buf, size_t size, void *userdata) {
+    struct fs *fs = userdata;
+    ssize_t n = read(fd, buf, size < fs->bufs.size ? size : fs->bufs.size);
+    if (n > 0 && !fs->init->unique) // INIT comes first, and alone: the kernel waits for the answer
+        (void)init_flags_see(fs->init, buf, (size_t)n);
+    return n;
 }
-static ssize_t dev_writev(int fd, struct iovec *iov, int count, void *fs) {
-    (void)fs;
+static ssize_t dev_writev(int fd, struct iovec *iov, int count, void *userdata) {
+    struct fs *fs = userdata;
+    if (!fs->init->taken && init_flags_is_answer(fs->init, iov, count))
+        init_flags_add(fs->init, iov);
     return writev(fd, iov, count);
 }
 
@@ -93,6 +99,7 @@ static int open_session(struct session *s, int fuse_fd) {
     if (!s->fuse)
         return -ENOMEM;
     s->fs->session = s->fuse;
+    s->fs->init = &s->init;
     return fuse_session_custom_io(s->fuse, &io, fuse_fd);
 }
 
