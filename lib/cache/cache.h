@@ -65,6 +65,7 @@ struct cached *cached_put(struct cached *object); // accepts NULL, returns NULL
 // it (a FUSE backing file), is open. The object's own: not to be closed.
 int cached_fd(const struct cached *object);
 uint64_t cached_size(const struct cached *object);
+bool cached_is_version(const struct cached *object, const struct cache_version *version);
 bool cached_complete(const struct cached *object);
 // Are all the bytes there? A range that passes the end counts up to the end.
 bool cached_has(const struct cached *object, uint64_t offset, uint64_t len);
@@ -79,6 +80,7 @@ void cached_unreserve(struct cached *object, uint64_t bytes);
 int cached_write(struct cached *object, uint64_t offset, const void *data, size_t len) __attribute__((warn_unused_result));
 // Its bytes are wrong or cannot be read, or the file was changed here: unlinked, and never found again. Holders keep it.
 void cached_drop(struct cached *object);
+bool cached_is_dropped(const struct cached *object);
 // After cached_drop: changes bytes for those who still read it through the kernel.
 int cached_patch(struct cached *object, uint64_t offset, const void *data, size_t len) __attribute__((warn_unused_result));
 

@@ -20,20 +20,41 @@
 #include <fuse_lowlevel.h>
 
 #include "lib/base/clock.h"
+#include "lib/cache/cache.h"
 #include "lib/nfs/nfs.h"
 #include "node-plugin/cachefs/bufs.h"
 #include "node-plugin/cachefs/creds.h"
+#include "node-plugin/cachefs/fetch.h"
 #include "node-plugin/cachefs/handles.h"
 #include "node-plugin/cachefs/init_flags.h"
 #include "node-plugin/cachefs/nodes.h"
 #include "node-plugin/cachefs/parents.h"
+#include "node-plugin/cachefs/readahead.h"
 #include "node-plugin/cachefs/rewalk.h"
 #include "node-plugin/cachefs/writeback.h"
 
 #define FS_TIMEOUT_S 1.0                // attributes and names, in the kernel
 #define FS_DIRTY_MAX ((size_t)64 << 20) // written data not yet on stable storage
 #define FS_READS_MAX 64u                // READs of at most 1 MiB in flight
-#define FS_INODE_BUCKETS 1024u
+#define FS_INODE_BUCKETS 8192u
+#define FS_KEPT_MAX 8192u // closed files whose cached copy stays open, so that the next open need not look for it
+
+// What node-group volumes keep beside a shared mount: where, how far it is trusted, how much of it.
+enum copy_trust { TRUST_STRICT, TRUST_TTL, TRUST_IMMUTABLE };
+struct copy_options {
+    struct cache *cache;
+    enum copy_trust trust;
+    int64_t ttl_ns;        // with TRUST_TTL
+    uint64_t memory_limit; // of the node
+    bool passthrough;      // use it where the kernel has it
+};
+
+struct copy { // of a file in use; see copy.h
+    struct cached *object;   // NULL: none
+    int32_t backing_id;      // under which the kernel knows it; 0: it does not
+    bool changed;            // not the file's version any more: kept for those who have it open through the kernel
+    unsigned cached, passed; // opens, by what the kernel was told
+};
 
 struct inode {    // a file that is open or holds written data
     struct wb wb; // first: found from it
@@ -44,6 +65,10 @@ struct inode {    // a file that is open or holds written data
     unsigned refs, opens; // under fs->lock
     atomic_uint holds;    // the write-back has data of it
     int64_t linger_until; // kept that long after the last use, see inode_put
+    struct copy copy;     // under fs->copy_lock
+    struct fetch *fetches; // on their way, under the fetcher's lock
+    struct inode *kept_prev, *kept_next; // closed, but its copy stays open
+    bool kept;
     // silly rename: the name under which an unlinked open file lives on
     bool silly, silly_removing;
     struct nfs_fh silly_dir;
@@ -56,6 +81,8 @@ struct file { // what a FUSE file handle stands for
     struct nfs_cred cred; // of the opener: permission was checked at open, as on any POSIX file system
     unsigned error_seen;
     int flags;
+    int mode;                   // enum open_mode
+    struct readahead readahead; // under fs->copy_lock
 };
 
 enum op_state { OP_RUNNING, OP_CALLING, OP_WAITING };
@@ -75,6 +102,8 @@ struct op {
     struct nfs_call call;
     struct nfs_cred cred;
     struct wb_wait wait;
+    struct fetch_wait fetch_wait;
+    struct cached *object; // the copy that this operation works on
     struct op *queue_next; // waiting for room to read, or for a silly file to go
 
     // what the operations keep between their steps
@@ -82,10 +111,11 @@ struct op {
     struct file *file;
     struct dir *dir;
     uint64_t id, id2, moment;
-    uint64_t changes; // nodes_moment when a call that changes something was made
+    uint64_t changes; // nodes_moment when a call that changes something was made, or any on a mount that keeps attributes
     int64_t asked_ns;
     struct nfs_fh fh, fh2, target;
     struct fuse_file_info fi;
+    struct nfs_attr attr; // as an open found them
     struct nfs_setattr set;
     uint64_t offset;
     size_t size, done;
@@ -110,6 +140,12 @@ struct fs {
     struct rewalk rewalk;
     struct bufs bufs;
     struct wb_mount wb;
+    struct copy_options copies;
+    struct fetcher *fetcher;   // NULL: no cache
+    pthread_mutex_t copy_lock; // before the lock of nodes, and fs->lock
+    int device;                // /dev/fuse, the session's
+    double timeout_s;          // names and attributes, in the kernel
+    double absent_s;           // names that are not there
     bool read_only;
     uint32_t read_max;
 
@@ -121,6 +157,8 @@ struct fs {
     struct inode *inodes[FS_INODE_BUCKETS];
     size_t open_count;         // inodes with opens > 0
     size_t linger_count;       // inodes without use
+    struct inode *kept_first, *kept_last; // the one used last comes first
+    size_t kept_count;
     atomic_size_t silly_count; // changed under the lock
     uint32_t silly_next;
     unsigned reads; // in flight
@@ -136,8 +174,9 @@ struct fs {
 };
 
 // `share` stays the caller's; it must outlive fs_free.
-int fs_new(struct nfs_share *share, const struct nfs_fh *root, bool read_only, struct fs **ret,
-           struct err *err) must_check;
+// `copies`: its cache stays the caller's likewise; NULL: a mount without.
+int fs_new(struct nfs_share *share, const struct nfs_fh *root, const struct copy_options *copies, bool read_only,
+           struct fs **ret, struct err *err) must_check;
 // After the last request; what is still in flight must have been ended (nfs_share_free).
 struct fs *fs_free(struct fs *fs);
 DEFINE_CLEANUP(fs)

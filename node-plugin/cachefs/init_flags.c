@@ -13,6 +13,8 @@ struct feature {
 
 static const struct feature features[] = {
     {.flag = FUSE_ABI_HAS_RESEND}, // requests that a dead daemon had read are asked for again
+    // Files of the cache are on a file system that is not stacked itself; the kernel ignores the flag beside write-back.
+    {.flag = FUSE_ABI_PASSTHROUGH, .excludes = FUSE_ABI_WRITEBACK_CACHE, .stack_depth = 1},
 };
 
 bool init_flags_see(struct init_flags *flags, const void *request, size_t size) {

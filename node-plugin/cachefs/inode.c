@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/op.h"
 
 // An answer that shows an older size may still be on its way when the last write is done and the file closed. As long
@@ -21,8 +22,30 @@ static struct inode *find(struct fs *fs, uint64_t id) {
     return inode;
 }
 
+static void unkeep(struct inode *inode) {
+    struct fs *fs = inode->fs;
+    *(inode->kept_prev ? &inode->kept_prev->kept_next : &fs->kept_first) = inode->kept_next;
+    *(inode->kept_next ? &inode->kept_next->kept_prev : &fs->kept_last) = inode->kept_prev;
+    inode->kept_prev = inode->kept_next = NULL;
+    inode->kept = false;
+    fs->kept_count--;
+}
+
+static void keep(struct inode *inode) {
+    struct fs *fs = inode->fs;
+    inode->kept = true;
+    inode->kept_next = fs->kept_first;
+    *(fs->kept_first ? &fs->kept_first->kept_prev : &fs->kept_last) = inode;
+    fs->kept_first = inode;
+    fs->kept_count++;
+}
+
 static void ref(struct inode *inode) {
-    if (inode->refs++ == 0)
+    if (inode->refs++)
+        return;
+    if (inode->kept)
+        unkeep(inode);
+    else
         inode->fs->linger_count--;
 }
 
@@ -79,25 +102,59 @@ static void unlink_inode(struct fs *fs, struct inode *inode) {
     while (*at != inode)
         at = &(*at)->next;
     *at = inode->next;
-    fs->linger_count--;
-    free(inode);
+    if (inode->kept)
+        unkeep(inode);
+    else
+        fs->linger_count--;
+}
+
+// Without the lock: its copy is closed, which the disk may take its time for.
+static struct inode *inode_free(struct inode *inode) {
+    if (inode) {
+        copy_done(inode);
+        free(inode);
+    }
+    return NULL;
 }
 
 void inode_put(struct inode *inode) {
     struct fs *fs = inode->fs;
     bool lingers = false;
+    struct inode *drop = NULL;
     {
         LOCK_SCOPE(&fs->lock);
         if (--inode->refs)
             return;
-        fs->linger_count++;
         lingers = wrote_lately(inode);
-        inode->linger_until = clock_monotonic(fs->clock) + LINGER_NS;
-        if (!lingers)
-            unlink_inode(fs, inode);
+        if (!lingers && inode->copy.object && nodes_is_live(fs->nodes, inode->id)) {
+            keep(inode);
+            drop = fs->kept_count > FS_KEPT_MAX ? fs->kept_last : NULL;
+        } else {
+            fs->linger_count++;
+            inode->linger_until = clock_monotonic(fs->clock) + LINGER_NS;
+            drop = lingers ? NULL : inode;
+        }
+        if (drop)
+            unlink_inode(fs, drop);
     }
+    (void)inode_free(drop);
     if (lingers)
         watch_work(fs);
+}
+
+void inode_forgotten(struct fs *fs, uint64_t id) {
+    struct inode *drop = NULL;
+    if (!fs->copies.cache || nodes_is_live(fs->nodes, id))
+        return;
+    {
+        LOCK_SCOPE(&fs->lock);
+        struct inode *inode = find(fs, id);
+        if (inode && inode->kept) {
+            unlink_inode(fs, inode);
+            drop = inode;
+        }
+    }
+    (void)inode_free(drop);
 }
 
 void inode_opened(struct inode *inode) {
@@ -133,15 +190,27 @@ bool inode_correct_attr(struct fs *fs, uint64_t id, uint64_t moment, struct nfs_
 }
 
 bool inode_drop_unused(struct fs *fs) {
-    LOCK_SCOPE(&fs->lock);
-    int64_t now = clock_monotonic(fs->clock);
-    for (size_t i = 0; i < FS_INODE_BUCKETS && fs->linger_count; i++)
-        for (struct inode *inode = fs->inodes[i], *next; inode; inode = next) {
-            next = inode->next;
-            if (!inode->refs && atomic_load(&inode->holds) == 0 && inode->linger_until < now)
+    struct inode *drop = NULL;
+    bool left;
+    {
+        LOCK_SCOPE(&fs->lock);
+        int64_t now = clock_monotonic(fs->clock);
+        for (size_t i = 0; i < FS_INODE_BUCKETS && fs->linger_count; i++)
+            for (struct inode *inode = fs->inodes[i], *next; inode; inode = next) {
+                next = inode->next;
+                if (inode->refs || inode->kept || atomic_load(&inode->holds) || inode->linger_until >= now)
+                    continue;
                 unlink_inode(fs, inode);
-        }
-    return fs->linger_count > 0;
+                inode->next = drop;
+                drop = inode;
+            }
+        left = fs->linger_count > 0;
+    }
+    for (struct inode *inode = drop, *next; inode; inode = next) {
+        next = inode->next;
+        (void)inode_free(inode);
+    }
+    return left;
 }
 
 void inode_drop_all(struct fs *fs) {
@@ -149,7 +218,7 @@ void inode_drop_all(struct fs *fs) {
         while (fs->inodes[i]) {
             struct inode *inode = fs->inodes[i];
             fs->inodes[i] = inode->next;
-            free(inode);
+            (void)inode_free(inode);
         }
 }
 

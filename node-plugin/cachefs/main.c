@@ -20,6 +20,7 @@
 #include "node-plugin/cachefs/serve.h"
 #include "node-plugin/cachefs/session.h"
 #include "node-plugin/cachefs/subdir.h"
+#include "node-plugin/cachefs/volume_cache.h"
 
 #define READERS 2
 #define READAHEAD_KIB 8192
@@ -33,6 +34,7 @@ struct config {
     uint32_t nfs_port, mount_port, connections, ready_fd, stop_grace;
     int nfs_version, log_level, log_format;
     bool read_only;
+    struct volume_cache_flags cache;
 };
 
 static int check_absolute(const char *value, struct err *err) {
@@ -40,6 +42,7 @@ static int check_absolute(const char *value, struct err *err) {
 }
 
 static const char *const versions[] = {"auto", "3", "4", NULL};
+static const char *const trusts[] = {"strict", "ttl", "immutable", NULL}; // enum copy_trust
 static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
 static const char *const formats[] = {"auto", "json", "text", NULL};
 
@@ -63,6 +66,21 @@ static const struct field rows[] = {
     {"read-only", FIELD_BOOL, AT(read_only), .help = "refuse all changes"},
     {"fs-name", FIELD_TEXT, AT(fs_name), .fallback = "stowage", .value = "NAME", .help = "source shown for the mount",
      .max = 255},
+    {"cache-dir", FIELD_TEXT, AT(cache.dir), .value = "PATH",
+     .help = "directory of the node's disk that keeps copies of files; may be shared by all mounts of the node",
+     .check = check_absolute},
+    {"cache-mode", FIELD_CHOICE, AT(cache.trust), .fallback = "strict", .value = "MODE",
+     .help = "strict: the server is asked at every open; ttl: every --cache-ttl; immutable: once", .choices = trusts},
+    {"cache-ttl", FIELD_U32, AT(cache.ttl_s), .fallback = "60", .value = "SECONDS",
+     .help = "with --cache-mode ttl: how old names and attributes may be", .min = 1, .max = 86400},
+    {"cache-size", FIELD_BYTES, AT(cache.size), .fallback = "0", .value = "BYTES",
+     .help = "most that this mount keeps in the cache; 0: as the disk allows"},
+    {"cache-volume", FIELD_TEXT, AT(cache.tag), .value = "TAG", .help = "name of the volume in the cache's figures",
+     .max = 128},
+    {"cache-memory", FIELD_BYTES, AT(cache.memory), .fallback = "0", .value = "BYTES",
+     .help = "memory for data on its way, of all mounts of the node together; 0: 256 MiB"},
+    {"no-passthrough", FIELD_BOOL, AT(cache.no_passthrough),
+     .help = "serve complete files from this process, even where the kernel could read them itself"},
     {"ready-fd", FIELD_U32, AT(ready_fd), .fallback = "0", .value = "N",
      .help = "descriptor for one line: 'ready', or 'error ERRNO MESSAGE'; 0: none", .max = 65535},
     {"serve", FIELD_TEXT, AT(serve), .value = "SOCKET",
@@ -109,6 +127,13 @@ static int open_share(const struct config *c, struct nfs_share **ret, struct err
     return nfs_share_open(&options, ret, err);
 }
 
+static int open_cache(const struct config *c, struct copy_options *ret, struct err *err) {
+    struct str origin cleanup(str_done) = {0};
+    if (str_printf(&origin, "%s%s", c->server, c->share) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    return volume_cache_open(&c->cache, origin.data, ret, err);
+}
+
 // Until the file system is gone or a signal asks for it; true: it is still mounted.
 static bool wait_for_end(const struct session *session, int signals) {
     struct pollfd fds[2] = {{.fd = session_end_fd(session), .events = POLLIN}, {.fd = signals, .events = POLLIN}};
@@ -122,14 +147,14 @@ static bool ended_within(const struct session *session, int timeout_ms) {
     return poll(&fd, 1, timeout_ms) > 0;
 }
 
-static int serve(const struct config *c, struct nfs_share *share, int signals, struct fs **fs, struct session **session,
-                 struct err *err) {
+static int serve(const struct config *c, struct nfs_share *share, const struct copy_options *copies, int signals,
+                 struct fs **fs, struct session **session, struct err *err) {
     struct nfs_fh root;
     struct mount_options options = {.mount_point = c->mount_point, .name = c->fs_name, .read_only = c->read_only};
     int fd = -1;
     int r = subdir_find(share, c->sub_dir, clock_monotonic(&clock_system) + CONNECT_NS, &root, err);
     if (r == 0)
-        r = fs_new(share, &root, c->read_only, fs, err);
+        r = fs_new(share, &root, copies, c->read_only, fs, err);
     if (r == 0) {
         options.max_read = (*fs)->read_max;
         r = mount_fuse(&options, &fd, err);
@@ -143,6 +168,7 @@ static int serve(const struct config *c, struct nfs_share *share, int signals, s
     }
     if (session_wait_ready(*session, READY_WAIT_MS))
         mount_tune(c->mount_point, READAHEAD_KIB);
+    volume_cache_probe(*fs, c->cache.dir);
     report(c, 0, NULL);
     log_info("mounted", LOG_S("mount_point", c->mount_point), LOG_S("server", c->server), LOG_S("share", c->share));
     bool ended = !wait_for_end(*session, signals);
@@ -160,9 +186,12 @@ static int run(const struct config *c, int signals) {
     struct nfs_share *share = NULL;
     struct fs *fs = NULL;
     struct session *session = NULL;
+    struct copy_options copies = {0};
     int r = open_share(c, &share, &err);
     if (r == 0)
-        r = serve(c, share, signals, &fs, &session, &err);
+        r = open_cache(c, &copies, &err);
+    if (r == 0)
+        r = serve(c, share, &copies, signals, &fs, &session, &err);
     if (r < 0)
         report(c, r, &err);
     if (r == 1) { // still used by somebody: the end of the process cuts them off (ENOTCONN)
@@ -172,6 +201,7 @@ static int run(const struct config *c, int signals) {
     (void)nfs_share_free(share); // ends what is in flight, so that nobody replies to the session any more
     (void)session_free(session);
     (void)fs_free(fs);
+    (void)cache_free(copies.cache);
     return r < 0 ? 1 : 0;
 }
 

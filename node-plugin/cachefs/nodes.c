@@ -8,7 +8,7 @@
 
 #include "lib/base/mem.h"
 
-#define NODES_MAGIC UINT64_C(0x73746f77616e6f32) // "stowano2": layout 2
+#define NODES_MAGIC UINT64_C(0x73746f77616e6f33) // "stowano3": layout 3
 #define BUCKETS_START 1024u
 
 struct node {
@@ -18,6 +18,9 @@ struct node {
     uint64_t changed; // area->changes when it was last changed here
     struct node_stamp stamp, told;
     uint64_t kernel_size;
+    int64_t learned_ns; // when `attr` was asked for, CLOCK_MONOTONIC; 0: not known
+    struct nfs_attr attr;
+    bool retired; // not found by its handle any more
     struct nfs_fh fh;
 };
 
@@ -94,7 +97,7 @@ static void grow_buckets(struct nodes *n) {
     memset(bucket_at(n, 0), 0, sizeof(uint32_t) * n->area->bucket_count);
     n->area->bucket_count *= 2;
     for (uint32_t slot = 1; slot <= n->area->used; slot++)
-        if (node_at(n, slot)->lookups)
+        if (node_at(n, slot)->lookups && !node_at(n, slot)->retired)
             link_slot(n, slot);
 }
 
@@ -190,7 +193,8 @@ void nodes_forget(struct nodes *n, uint64_t id, uint64_t count) {
         return;
     }
     uint32_t slot = (uint32_t)id;
-    unlink_slot(n, slot);
+    if (!node->retired)
+        unlink_slot(n, slot);
     node->lookups = 0;
     node->next = n->area->free_head;
     n->area->free_head = slot;
@@ -270,8 +274,10 @@ uint64_t nodes_moment(struct nodes *n) {
 uint64_t nodes_changed(struct nodes *n, uint64_t id) {
     LOCK_SCOPE(&n->lock);
     struct node *node = live_node(n, id);
-    if (node)
+    if (node) {
         node->changed = ++n->area->changes;
+        node->learned_ns = 0;
+    }
     return n->area->changes;
 }
 
@@ -279,6 +285,44 @@ bool nodes_changed_since(struct nodes *n, const struct nfs_fh *fh, uint64_t mome
     LOCK_SCOPE(&n->lock);
     uint32_t slot = find_slot(n, fh);
     return slot && node_at(n, slot)->changed > moment;
+}
+
+void nodes_learn(struct nodes *n, uint64_t id, const struct nfs_attr *attr, int64_t now_ns) {
+    LOCK_SCOPE(&n->lock);
+    struct node *node = live_node(n, id);
+    if (!node)
+        return;
+    node->attr = *attr;
+    node->learned_ns = now_ns;
+}
+
+bool nodes_known(struct nodes *n, uint64_t id, int64_t since_ns, struct nfs_attr *ret) {
+    LOCK_SCOPE(&n->lock);
+    const struct node *node = live_node(n, id);
+    if (!node || node->learned_ns == 0 || node->learned_ns < since_ns || node->retired)
+        return false;
+    *ret = node->attr;
+    return true;
+}
+
+void nodes_retire(struct nodes *n, uint64_t id) {
+    LOCK_SCOPE(&n->lock);
+    struct node *node = live_node(n, id);
+    if (!node || node->retired || id == NODES_ROOT)
+        return;
+    unlink_slot(n, (uint32_t)id);
+    node->retired = true;
+}
+
+bool nodes_is_live(struct nodes *n, uint64_t id) {
+    LOCK_SCOPE(&n->lock);
+    return live_node(n, id) != NULL;
+}
+
+bool nodes_is_retired(struct nodes *n, uint64_t id) {
+    LOCK_SCOPE(&n->lock);
+    const struct node *node = live_node(n, id);
+    return node && node->retired;
 }
 
 static bool time_eq(const struct timespec *a, const struct timespec *b) {

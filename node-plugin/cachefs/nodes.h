@@ -53,6 +53,14 @@ bool nodes_was_told(struct nodes *nodes, uint64_t id, const struct node_stamp *n
 uint64_t nodes_kernel_size(struct nodes *nodes, uint64_t id);
 void nodes_kernel_wrote(struct nodes *nodes, uint64_t id, uint64_t end);
 void nodes_kernel_truncated(struct nodes *nodes, uint64_t id);
+// The whole of the attributes as the origin last told them, for mounts that may answer from them. `now_ns` is when they
+// were asked for; nodes_known gives them if that is not before `since_ns` and nothing was changed here meanwhile.
+void nodes_learn(struct nodes *nodes, uint64_t id, const struct nfs_attr *attr, int64_t now_ns);
+bool nodes_known(struct nodes *nodes, uint64_t id, int64_t since_ns, struct nfs_attr *ret);
+// From now on a lookup of this handle makes another node; whoever holds this one keeps it.
+void nodes_retire(struct nodes *nodes, uint64_t id);
+bool nodes_is_live(struct nodes *nodes, uint64_t id); // the kernel knows it
+bool nodes_is_retired(struct nodes *nodes, uint64_t id);
 bool node_stamp_eq(const struct node_stamp *a, const struct node_stamp *b); // both valid and equal
 
 // Changes made through this mount: what the server said before one must not be shown after it.

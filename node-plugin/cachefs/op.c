@@ -6,6 +6,7 @@
 
 #include "lib/base/mem.h"
 #include "node-plugin/cachefs/attr.h"
+#include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/dir.h"
 #include "node-plugin/cachefs/inode.h"
 
@@ -79,6 +80,7 @@ static void op_unref(struct op *op) {
         if (--fs->op_count == 0)
             (void)pthread_cond_broadcast(&fs->idle);
     }
+    (void)cached_put(op->object);
     bufs_put(&fs->bufs, op->buf);
     bufs_put(&fs->bufs, op->write.buf);
     free(op->call.text);
@@ -120,7 +122,7 @@ void op_call(struct op *op, void (*step)(struct op *op)) {
     op->call.done = call_done;
     op->call.arg = op;
     op->moment = wb_moment(&op->fs->wb);
-    if (nfs_op_changes(op->call.op)) {
+    if (nfs_op_changes(op->call.op) || op->fs->copies.trust != TRUST_STRICT) {
         op->changes = nodes_moment(op->fs->nodes);
         op->asked_ns = clock_monotonic(op->fs->clock);
     }
@@ -146,6 +148,13 @@ void op_call(struct op *op, void (*step)(struct op *op)) {
     op_unref(op);
 }
 
+void op_learn(struct op *op, uint64_t id, const struct nfs_fh *fh, const struct nfs_attr *attr) {
+    struct fs *fs = op->fs;
+    if (fs->copies.trust == TRUST_STRICT || (op->asked_ns && nodes_changed_since(fs->nodes, fh, op->changes)))
+        return;
+    nodes_learn(fs->nodes, id, attr, op->asked_ns ? op->asked_ns : clock_monotonic(fs->clock));
+}
+
 void op_changed_parent(struct op *op) {
     // Another change that was answered meanwhile: nobody knows which of the two the attributes show.
     bool alone = !nodes_changed_since(op->fs->nodes, &op->fh, op->changes);
@@ -160,6 +169,11 @@ void op_begin_wait(struct op *op, void (*step)(struct op *op)) {
     LOCK_SCOPE(&op->fs->lock);
     op->step = step;
     op->state = OP_WAITING;
+}
+
+void op_end_wait(struct op *op) {
+    LOCK_SCOPE(&op->fs->lock);
+    op->state = OP_RUNNING;
 }
 
 void op_resume(struct op *op, int result) {
@@ -212,6 +226,8 @@ bool op_leave_queues(struct op *op) {
         if (leave(&fs->silly_head, op))
             return true;
     }
+    if (op->fetch_wait.run && fetch_unwait(fs, &op->fetch_wait))
+        return true;
     return op->dir ? dir_leave(op) : op->inode && wb_unwait(&op->inode->wb, &op->wait);
 }
 
@@ -239,12 +255,16 @@ int op_fill_entry(struct op *op, const struct nfs_fh *fh, const struct nfs_attr 
     if (r < 0)
         return r;
     bool settled = inode_correct_attr(op->fs, id, op->moment, &seen);
-    *ret = (struct fuse_entry_param){.ino = id, .generation = 1, .entry_timeout = FS_TIMEOUT_S};
-    ret->attr_timeout = settled ? FS_TIMEOUT_S : 0;
+    *ret = (struct fuse_entry_param){.ino = id, .generation = 1, .entry_timeout = op->fs->timeout_s};
+    ret->attr_timeout = settled ? op->fs->timeout_s : 0;
     attr_to_stat(&seen, &ret->attr);
     struct node_stamp told = attr_stamp(&seen);
     told.valid = settled;
     nodes_tell(op->fs->nodes, id, &told);
+    if (settled) {
+        op_learn(op, id, fh, attr);
+        copy_saw(op->fs, id, attr);
+    }
     return 0;
 }
 

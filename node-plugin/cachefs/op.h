@@ -22,8 +22,11 @@ void op_wait_sync(struct op *op, void (*step)(struct op *op));
 // For other waits, around what may call op_resume at once on another thread.
 void op_begin_wait(struct op *op, void (*step)(struct op *op));
 void op_wait_run(struct wb_wait *wait, int result); // wb_wait.run of op->wait
+void op_end_wait(struct op *op);                    // it was not begun after all
 void op_resume(struct op *op, int result);          // ends OP_WAITING; does nothing when an interrupt already did
 
+// Keeps the attributes of node `id` that op->call asked for, where the mount may answer from them.
+void op_learn(struct op *op, uint64_t id, const struct nfs_fh *fh, const struct nfs_attr *attr);
 // The change that op->call asked of directory op->id is done.
 void op_changed_parent(struct op *op);
 

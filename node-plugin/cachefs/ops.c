@@ -64,11 +64,29 @@ static uint32_t clamp_read(uint32_t server) {
     return server && server < NFS_IO_MAX ? server : NFS_IO_MAX;
 }
 
-int fs_new(struct nfs_share *share, const struct nfs_fh *root, bool read_only, struct fs **ret, struct err *err) {
+#define FOREVER_S (365.0 * 24 * 3600)
+#define ABSENT_S 1.0
+
+static void set_timeouts(struct fs *fs) {
+    fs->timeout_s = FS_TIMEOUT_S;
+    if (fs->copies.trust == TRUST_TTL) {
+        fs->timeout_s = (double)fs->copies.ttl_ns / NS_PER_S;
+        fs->absent_s = fs->timeout_s < ABSENT_S ? fs->timeout_s : ABSENT_S;
+    } else if (fs->copies.trust == TRUST_IMMUTABLE) {
+        fs->timeout_s = fs->absent_s = FOREVER_S;
+    }
+}
+
+int fs_new(struct nfs_share *share, const struct nfs_fh *root, const struct copy_options *copies, bool read_only,
+           struct fs **ret, struct err *err) {
     struct fs *fs cleanup(fs_freep) = mem_zalloc(sizeof *fs);
     if (!fs)
         return err_set(err, -ENOMEM, "out of memory");
-    *fs = (struct fs){.share = share, .clock = &clock_system, .read_only = read_only};
+    *fs = (struct fs){.share = share, .clock = &clock_system, .read_only = read_only, .device = -1};
+    if (copies)
+        fs->copies = *copies;
+    set_timeouts(fs);
+    (void)pthread_mutex_init(&fs->copy_lock, NULL);
     (void)pthread_mutex_init(&fs->lock, NULL);
     (void)pthread_mutex_init(&fs->watch_lock, NULL);
     (void)pthread_mutex_init(&fs->files.lock, NULL);
@@ -87,6 +105,8 @@ int fs_new(struct nfs_share *share, const struct nfs_fh *root, bool read_only, s
     wb_mount_init(&fs->wb, share, &fs->bufs, FS_DIRTY_MAX);
     fs->read_max = clamp_read(nfs_share_info(share)->read_max);
     int r = nodes_new(root, &fs->nodes, err);
+    if (r == 0 && fs->copies.cache)
+        r = fetcher_new(fs, fs->copies.memory_limit, &fs->fetcher, err);
     if (r == 0)
         r = watch_start(fs, err);
     if (r < 0)
@@ -115,6 +135,7 @@ struct fs *fs_free(struct fs *fs) {
     if (!fs)
         return NULL;
     watch_stop(fs);
+    fs->fetcher = fetcher_free(fs->fetcher);
     close_handles(fs);
     inode_drop_all(fs);
     (void)nodes_free(fs->nodes);

@@ -37,13 +37,15 @@ void ops_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, s
 void ops_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi);
 void ops_fsyncdir(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_file_info *fi);
 
+void op_read_origin(struct op *op); // waits for its turn, then reads op->offset and op->size from the origin
+
 // silly.c: an open file that is unlinked or replaced lives on under a name of the daemon's own
 void silly_keep_name(struct op *op, const struct nfs_fh *dir, const char *name, bool link, void (*step)(struct op *op));
 void silly_remove(struct inode *inode); // after the last close
 void silly_empty_dir(struct op *op, const struct nfs_fh *dir, const struct nfs_fh *parent, void (*step)(struct op *op));
 
-// Opens `op->inode` for a request and registers the handle in fi->fh. On failure nothing is open.
-int file_open(struct op *op, const struct nfs_cred *cred, struct fuse_file_info *fi) must_check;
+// Opens `op->inode` for a request and registers the handle in fi->fh; `mode` as copy_choose said. On failure nothing is open.
+int file_open(struct op *op, const struct nfs_cred *cred, int mode, struct fuse_file_info *fi) must_check;
 void file_close(struct fs *fs, struct fuse_file_info *fi);
 // The buffer of the request that this thread is working on, if it may be kept (session.c).
 void *session_take_buffer(void);

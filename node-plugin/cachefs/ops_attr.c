@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "node-plugin/cachefs/attr.h"
+#include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/ops.h"
 
@@ -12,7 +13,7 @@ static bool reply_known(struct op *op) {
     struct stat st;
     if (!parents_take(&op->fs->parents, op->id, &known))
         return false;
-    int64_t left = known.told_ns + (int64_t)(FS_TIMEOUT_S * NS_PER_S) - clock_monotonic(op->fs->clock);
+    int64_t left = known.told_ns + (int64_t)(FS_TIMEOUT_S * (double)NS_PER_S) - clock_monotonic(op->fs->clock);
     if (left <= 0 || nodes_changed_since(op->fs->nodes, &op->fh, known.change))
         return false;
     attr_to_stat(&known.attr, &st);
@@ -31,7 +32,11 @@ static void reply_attr(struct op *op) {
     struct node_stamp told = attr_stamp(&attr);
     told.valid = settled;
     nodes_tell(op->fs->nodes, op->id, &told);
-    (void)fuse_reply_attr(op->req, &st, settled ? FS_TIMEOUT_S : 0);
+    if (settled) {
+        op_learn(op, op->id, &op->fh, &attr);
+        copy_saw(op->fs, op->id, &attr);
+    }
+    (void)fuse_reply_attr(op->req, &st, settled ? op->fs->timeout_s : 0);
     op_end(op);
 }
 
@@ -51,6 +56,22 @@ static void getattr_drained(struct op *op) {
     op_call(op, attr_answered);
 }
 
+// A read of a passed file makes the kernel ask for the access time; on a mount that may be behind, nobody is asked.
+static bool reply_learned(struct op *op) {
+    struct fs *fs = op->fs;
+    struct nfs_attr attr;
+    struct stat st;
+    if (fs->copies.trust == TRUST_STRICT || (op->inode && !wb_clean(&op->inode->wb)))
+        return false;
+    int64_t now = clock_monotonic(fs->clock), age = (int64_t)(fs->timeout_s * (double)NS_PER_S);
+    if (!nodes_known(fs->nodes, op->id, now - age, &attr))
+        return false;
+    attr_to_stat(&attr, &st);
+    (void)fuse_reply_attr(op->req, &st, fs->timeout_s);
+    op_end(op);
+    return true;
+}
+
 // Times and size are the server's, so what was written here goes there first (the kernel's NFS client does the same).
 void ops_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
     (void)fi;
@@ -58,13 +79,17 @@ void ops_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
     if (!op || reply_known(op))
         return;
     op->inode = inode_find(op->fs, id);
+    if (reply_learned(op))
+        return;
     op_wait_range(op, 0, 0, getattr_drained);
 }
 
 static void setattr_answered(struct op *op) {
     nodes_changed(op->fs->nodes, op->id);
-    if (op->result == 0 && op->inode && (op->set.mask & NFS_SET_SIZE))
+    if (op->result == 0 && op->inode && (op->set.mask & NFS_SET_SIZE)) {
         wb_truncated(&op->inode->wb, op->set.size);
+        copy_changed(op->inode, op->set.size, NULL, 0);
+    }
     if (op->result == 0 && !op->call.has_attr) { // a server may leave them out
         op_prepare(op, NFS_GETATTR, &op->fh);
         op_call(op, attr_answered);

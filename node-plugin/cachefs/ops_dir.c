@@ -14,11 +14,8 @@
 #define UNKNOWN_INO 0xffffffffu
 #define REPLY_MAX ((size_t)256 << 10)
 
-static void first_page_came(struct op *op) {
-    struct dir *dir = take_ptr(op->dir);
-    int r = op->result < 0 ? op->result : dir_result(dir, 0);
-    if (r == 0)
-        r = handles_add(&op->fs->dirs, dir, &op->fi.fh);
+static void open_dir(struct op *op, struct dir *dir) {
+    int r = handles_add(&op->fs->dirs, dir, &op->fi.fh);
     if (r < 0) {
         dir_put(dir);
         op_reply_error(op, r);
@@ -31,15 +28,31 @@ static void first_page_came(struct op *op) {
     op_end(op);
 }
 
+static void first_page_came(struct op *op) {
+    struct dir *dir = take_ptr(op->dir);
+    int r = op->result < 0 ? op->result : dir_result(dir, 0);
+    if (r == 0) {
+        open_dir(op, dir);
+        return;
+    }
+    dir_put(dir);
+    op_reply_error(op, r);
+}
+
 // The first page is fetched here, so that a refusal is the answer to opendir(3), where programs expect it.
 void ops_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
     struct op *op = op_for(req, id);
     if (!op)
         return;
     op->fi = *fi;
+    // The kernel keeps the listing and drops it when the directory's times change.
+    bool kept = op->fs->copies.trust != TRUST_STRICT;
+    op->fi.cache_readdir = op->fi.keep_cache = kept;
     int r = dir_new(op->fs, &op->fh, &op->cred, &op->dir);
     if (r < 0)
         op_reply_error(op, r);
+    else if (kept)
+        open_dir(op, take_ptr(op->dir));
     else if (dir_want(op->dir, op, 0, true, first_page_came))
         op_resume(op, 0);
 }

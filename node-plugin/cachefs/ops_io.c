@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/ops.h"
 
@@ -97,14 +98,22 @@ static void my_turn(struct op *op) {
     read_reply(op);
 }
 
+void op_read_origin(struct op *op) {
+    op_begin_wait(op, my_turn);
+    if (take_turn(op))
+        op_resume(op, 0);
+}
+
 static void read_drained(struct op *op) {
     if (op->result < 0) {
         op_reply_error(op, op->result);
         return;
     }
-    op_begin_wait(op, my_turn);
-    if (take_turn(op))
-        op_resume(op, 0);
+    op->object = op->file->mode == OPEN_CACHED ? copy_for_read(op->inode, op->offset, op->size) : NULL;
+    if (op->object)
+        copy_read(op);
+    else
+        op_read_origin(op);
 }
 
 void ops_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi) {
@@ -155,6 +164,7 @@ void ops_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off
         return;
     }
     op->size = size;
+    copy_changed(op->inode, (uint64_t)offset, data, size);
     op->write = (struct wb_write){.offset = (uint64_t)offset,
                                   .len = size,
                                   .data = data,

@@ -4,6 +4,7 @@
 #include <sys/sysmacros.h>
 
 #include "lib/base/mem.h"
+#include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/ops.h"
 
 static struct op *op_for_name(fuse_req_t req, fuse_ino_t dir, const char *name) {
@@ -40,24 +41,37 @@ static void entry_answered(struct op *op) {
     op_call(op, got_attr);
 }
 
+static void looked_up(struct op *op) {
+    if (op->result != -ENOENT || op->fs->absent_s <= 0) {
+        entry_answered(op);
+        return;
+    }
+    struct fuse_entry_param absent = {.entry_timeout = op->fs->absent_s}; // the kernel keeps that it is not there
+    (void)fuse_reply_entry(op->req, &absent);
+    op_end(op);
+}
+
 void ops_lookup(fuse_req_t req, fuse_ino_t dir, const char *name) {
     struct op *op = op_for_name(req, dir, name);
     if (!op)
         return;
     op_prepare(op, NFS_LOOKUP, &op->fh)->name = op->name;
-    op_call(op, entry_answered);
+    op_call(op, looked_up);
 }
 
 void ops_forget(fuse_req_t req, fuse_ino_t id, uint64_t count) {
     struct fs *fs = fuse_req_userdata(req);
     nodes_forget(fs->nodes, id, count);
+    inode_forgotten(fs, id);
     fuse_reply_none(req);
 }
 
 void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets) {
     struct fs *fs = fuse_req_userdata(req);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         nodes_forget(fs->nodes, forgets[i].ino, forgets[i].nlookup);
+        inode_forgotten(fs, forgets[i].ino);
+    }
     fuse_reply_none(req);
 }
 

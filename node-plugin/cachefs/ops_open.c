@@ -9,12 +9,13 @@
 
 #include "lib/base/mem.h"
 #include "node-plugin/cachefs/attr.h"
+#include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/ops.h"
 
 #define OPEN_FOR_EXEC 0x20 // FMODE_EXEC of the kernel, in the flags of an open by execve(2)
 
-int file_open(struct op *op, const struct nfs_cred *cred, struct fuse_file_info *fi) {
+int file_open(struct op *op, const struct nfs_cred *cred, int mode, struct fuse_file_info *fi) {
     struct file *file = mem_zalloc(sizeof *file);
     if (!file)
         return -ENOMEM;
@@ -28,6 +29,7 @@ int file_open(struct op *op, const struct nfs_cred *cred, struct fuse_file_info 
     }
     file->cred = *cred;
     file->flags = fi->flags;
+    file->mode = mode;
     file->error_seen = wb_error_now(&file->inode->wb);
     inode_opened(file->inode);
     return 0;
@@ -37,6 +39,7 @@ void file_close(struct fs *fs, struct fuse_file_info *fi) {
     struct file *file = handles_remove(&fs->files, fi->fh);
     if (!file)
         return;
+    copy_closed(file->inode, (enum open_mode)file->mode);
     if (inode_closed(file->inode))
         silly_remove(file->inode);
     inode_put(file->inode);
@@ -68,6 +71,43 @@ static bool look_again(struct op *op, uint64_t id) {
     return rewalk_send(&op->fs->rewalk, op->pid, id, misled, clock_monotonic(op->fs->clock));
 }
 
+static void reply_as(struct op *op, enum open_mode mode, int32_t backing_id) {
+    int r = file_open(op, &op->cred, mode, &op->fi);
+    if (r < 0) {
+        copy_closed(op->inode, mode);
+        op_reply_error(op, r);
+        return;
+    }
+    // A descriptor that cannot write has nothing to flush at close.
+    op->fi.noflush = (op->fi.flags & O_ACCMODE) == O_RDONLY;
+    r = mode == OPEN_CACHED ? fuse_reply_open(op->req, &op->fi) : passthrough_reply(op->req, &op->fi, mode, backing_id);
+    if (r < 0)
+        file_close(op->fs, &op->fi);
+    op_end(op);
+}
+
+static void choose(struct op *op, bool tried);
+
+static void filled(struct op *op) {
+    (void)cached_put(take_ptr(op->object));
+    if (op->result == -EINTR)
+        op_reply_error(op, op->result);
+    else
+        choose(op, true);
+}
+
+static void choose(struct op *op, bool tried) {
+    enum open_mode mode;
+    int32_t backing_id = 0;
+    int r = copy_choose(op, &op->attr, tried, &mode, &backing_id);
+    if (r == -EAGAIN)
+        copy_fill(op, filled);
+    else if (r < 0)
+        op_reply_error(op, r);
+    else
+        reply_as(op, mode, backing_id);
+}
+
 static void reply_open(struct op *op) {
     if (look_again(op, op->id)) {
         op_reply_error(op, -ESTALE);
@@ -75,16 +115,11 @@ static void reply_open(struct op *op) {
     }
     tell_kernel(op, op->id, &op->call.attr, (op->fi.flags & O_TRUNC) != 0);
     op->inode = op->inode ? op->inode : inode_get(op->fs, op->id, &op->fh);
-    int r = op->inode ? file_open(op, &op->cred, &op->fi) : -ENOMEM;
-    if (r < 0) {
-        op_reply_error(op, r);
-        return;
-    }
-    // A descriptor that cannot write has nothing to flush at close.
-    op->fi.noflush = (op->fi.flags & O_ACCMODE) == O_RDONLY;
-    if (fuse_reply_open(op->req, &op->fi) < 0)
-        file_close(op->fs, &op->fi);
-    op_end(op);
+    op->attr = op->call.attr;
+    if (!op->inode)
+        op_reply_error(op, -ENOMEM);
+    else
+        choose(op, false);
 }
 
 static void reply_create(struct op *op, const struct nfs_attr *attr) {
@@ -97,7 +132,15 @@ static void reply_create(struct op *op, const struct nfs_attr *attr) {
     if (op->tries) // the file was there before
         tell_kernel(op, entry.ino, attr, (op->fi.flags & O_TRUNC) != 0);
     op->inode = op->inode ? op->inode : inode_get(op->fs, entry.ino, &op->target);
-    r = op->inode ? file_open(op, &op->cred, &op->fi) : -ENOMEM;
+    enum open_mode mode = OPEN_CACHED;
+    int32_t backing_id = 0;
+    r = op->inode ? copy_choose(op, attr, true, &mode, &backing_id) : -ENOMEM;
+    if (r == 0) {
+        // Others read it through the kernel: it was there before, and is to be opened by its name.
+        r = mode == OPEN_CACHED ? file_open(op, &op->cred, mode, &op->fi) : -ESTALE;
+        if (r < 0)
+            copy_closed(op->inode, mode);
+    }
     if (r < 0) {
         nodes_forget(op->fs->nodes, entry.ino, 1);
         op_reply_error(op, r);
@@ -125,8 +168,10 @@ static const struct nfs_fh *open_fh(const struct op *op) {
 
 static void truncate_answered(struct op *op) {
     if (op->result == 0) {
-        if (op->inode)
+        if (op->inode) {
             wb_truncated(&op->inode->wb, 0);
+            copy_changed(op->inode, 0, NULL, 0);
+        }
         nodes_changed(op->fs->nodes, op->id);
     }
     if (op->result == 0 && !op->call.has_attr) {
@@ -182,12 +227,27 @@ static void ask_access(struct op *op) {
     op_call(op, access_answered);
 }
 
+// Where the mount may be behind, the kernel has checked the mode bits, and attributes that are not too old will do.
+static bool known_to_be_allowed(struct op *op) {
+    struct fs *fs = op->fs;
+    bool changes = (op->fi.flags & O_ACCMODE) != O_RDONLY || (op->fi.flags & O_TRUNC);
+    if (fs->copies.trust == TRUST_STRICT || changes)
+        return false;
+    int64_t age = (int64_t)(fs->timeout_s * (double)NS_PER_S);
+    return nodes_known(fs->nodes, op->id, clock_monotonic(fs->clock) - age, &op->call.attr);
+}
+
 void ops_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
     struct op *op = op_for(req, id);
     if (!op)
         return;
     op->fi = *fi;
-    ask_access(op);
+    if (nodes_is_retired(op->fs->nodes, id)) // another version is under this name by now
+        op_reply_error(op, -ESTALE);
+    else if (known_to_be_allowed(op))
+        opened(op);
+    else
+        ask_access(op);
 }
 
 // ---- create

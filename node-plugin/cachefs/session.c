@@ -99,6 +99,7 @@ static int open_session(struct session *s, int fuse_fd) {
     if (!s->fuse)
         return -ENOMEM;
     s->fs->session = s->fuse;
+    s->fs->device = fuse_fd;
     s->fs->init = &s->init;
     return fuse_session_custom_io(s->fuse, &io, fuse_fd);
 }

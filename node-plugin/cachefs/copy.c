@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node-plugin/cachefs/copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "lib/base/log.h"
+#include "node-plugin/cachefs/attr.h"
+#include "node-plugin/cachefs/inode.h"
+
+#define FILL_AT_OPEN_MAX (UINT64_C(4) << 20) // bytes; larger files are read while they are fetched
+#define SETTLED_S 10 // a file that changed later may be growing: its readers want to see that, and passed ones cannot
+
+static struct cache_version version_of(const struct nfs_attr *attr) {
+    return (struct cache_version){.size = attr->size, .mtime = attr->mtime, .ctime = attr->ctime};
+}
+
+bool copy_is_version(const struct cached *object, const struct nfs_attr *attr) {
+    struct cache_version seen = version_of(attr);
+    return cached_is_version(object, &seen);
+}
+
+static bool is_settled(const struct fs *fs, const struct nfs_attr *attr) {
+    const struct timespec *last = attr->mtime.tv_sec > attr->ctime.tv_sec ? &attr->mtime : &attr->ctime;
+    return fs->copies.trust == TRUST_IMMUTABLE || last->tv_sec + SETTLED_S < clock_wall(fs->clock) / NS_PER_S;
+}
+
+// ---- under copy_lock
+
+static void forget_copy(struct inode *inode) {
+    struct copy *c = &inode->copy;
+    if (c->backing_id)
+        passthrough_close(inode->fs->device, c->backing_id);
+    (void)cached_put(c->object);
+    c->object = NULL;
+    c->backing_id = 0;
+    c->changed = false;
+}
+
+// What is there now must not be found by anybody any more; who reads it through the kernel keeps it.
+static void give_up_copy(struct inode *inode) {
+    struct copy *c = &inode->copy;
+    if (!c->object)
+        return;
+    cached_drop(c->object);
+    c->changed = true;
+    if (c->passed == 0)
+        forget_copy(inode);
+}
+
+static bool is_current(const struct copy *c, const struct nfs_attr *attr) {
+    return c->object && !c->changed && copy_is_version(c->object, attr);
+}
+
+static void find_copy(struct inode *inode, const struct nfs_attr *attr) {
+    struct copy *c = &inode->copy;
+    struct fs *fs = inode->fs;
+    if (c->object && !is_current(c, attr))
+        forget_copy(inode);
+    if (c->object || attr->size == 0 || !S_ISREG(attr->mode) || !is_settled(fs, attr) || !wb_clean(&inode->wb))
+        return;
+    struct cache_version version = version_of(attr);
+    if (cache_get(fs->copies.cache, inode->fh.data, inode->fh.len, &version, true, &c->object) < 0)
+        c->object = NULL; // no room, or a sick disk: the origin serves
+}
+
+static bool is_registered(struct inode *inode) {
+    struct copy *c = &inode->copy;
+    struct fs *fs = inode->fs;
+    if (c->backing_id || !fs->copies.passthrough)
+        return c->backing_id != 0;
+    int r = passthrough_open(fs->device, cached_fd(c->object), &c->backing_id);
+    if (r < 0) {
+        c->backing_id = 0;
+        log_debug("a cached file cannot be passed through", LOG_S("error", err_name(r)));
+    }
+    return r == 0;
+}
+
+static int choose_for_reading(struct op *op, const struct nfs_attr *attr, bool tried, enum open_mode *ret_mode) {
+    struct copy *c = &op->inode->copy;
+    if (c->passed && !is_current(c, attr))
+        return -ESTALE;
+    if (c->passed) {
+        *ret_mode = OPEN_PASSED;
+        return 0;
+    }
+    find_copy(op->inode, attr);
+    if (c->object && !tried)
+        cache_count_open(op->fs->copies.cache, c->object, cached_complete(c->object));
+    if (!c->object || c->cached)
+        return 0;
+    if (!cached_complete(c->object)) {
+        if (tried || attr->size > FILL_AT_OPEN_MAX || !op->fs->copies.passthrough)
+            return 0;
+        cached_hold(c->object);
+        op->object = c->object;
+        return -EAGAIN;
+    }
+    if (is_registered(op->inode))
+        *ret_mode = OPEN_PASSED;
+    return 0;
+}
+
+static int choose_for_writing(struct op *op, enum open_mode *ret_mode) {
+    struct copy *c = &op->inode->copy;
+    if (!c->passed)
+        return 0;
+    if ((op->fi.flags & O_ACCMODE) == O_RDWR)
+        return -ESTALE;
+    *ret_mode = OPEN_ATTENDED;
+    return 0;
+}
+
+int copy_choose(struct op *op, const struct nfs_attr *attr, bool tried, enum open_mode *ret_mode, int32_t *ret_id) {
+    *ret_mode = OPEN_CACHED;
+    if (!op->fs->copies.cache)
+        return 0;
+    struct copy *c = &op->inode->copy;
+    LOCK_SCOPE(&op->fs->copy_lock);
+    bool reads = (op->fi.flags & O_ACCMODE) == O_RDONLY && !(op->fi.flags & O_TRUNC);
+    int r = reads ? choose_for_reading(op, attr, tried, ret_mode) : choose_for_writing(op, ret_mode);
+    if (r == -ESTALE)
+        nodes_retire(op->fs->nodes, op->inode->id);
+    if (r < 0)
+        return r;
+    *(*ret_mode == OPEN_CACHED ? &c->cached : &c->passed) += 1;
+    *ret_id = c->backing_id;
+    return 0;
+}
+
+void copy_closed(struct inode *inode, enum open_mode mode) {
+    if (!inode->fs->copies.cache)
+        return;
+    struct copy *c = &inode->copy;
+    LOCK_SCOPE(&inode->fs->copy_lock);
+    *(mode == OPEN_CACHED ? &c->cached : &c->passed) -= 1;
+    if (c->changed && c->passed == 0)
+        forget_copy(inode);
+}
+
+// ---- while it is open
+
+struct cached *copy_for_read(struct inode *inode, uint64_t offset, size_t size) {
+    struct fs *fs = inode->fs;
+    if (!fs->copies.cache)
+        return NULL;
+    LOCK_SCOPE(&fs->copy_lock);
+    struct copy *c = &inode->copy;
+    if (!c->object || c->changed)
+        return NULL;
+    uint64_t known = cached_size(c->object), end = offset + size;
+    if (offset >= known || (end > known && nodes_kernel_size(fs->nodes, inode->id) > known))
+        return NULL;
+    cached_hold(c->object);
+    return c->object;
+}
+
+void copy_changed(struct inode *inode, uint64_t offset, const void *data, size_t len) {
+    if (!inode->fs->copies.cache)
+        return;
+    LOCK_SCOPE(&inode->fs->copy_lock);
+    give_up_copy(inode);
+    if (data && inode->copy.object && cached_patch(inode->copy.object, offset, data, len) < 0)
+        log_debug("readers of a file that is written do not see it", LOG_I("offset", (int64_t)offset));
+}
+
+void copy_saw(struct fs *fs, uint64_t id, const struct nfs_attr *attr) {
+    if (!fs->copies.cache)
+        return;
+    struct inode *inode = inode_find(fs, id);
+    if (!inode)
+        return;
+    {
+        LOCK_SCOPE(&fs->copy_lock);
+        if (inode->copy.object && !inode->copy.changed && !copy_is_version(inode->copy.object, attr))
+            give_up_copy(inode);
+    }
+    inode_put(inode);
+}
+
+void copy_outdated(struct inode *inode, struct cached *object) {
+    LOCK_SCOPE(&inode->fs->copy_lock);
+    cached_drop(object);
+    if (inode->copy.object == object)
+        give_up_copy(inode);
+}
+
+void copy_done(struct inode *inode) {
+    if (!inode->copy.object)
+        return;
+    LOCK_SCOPE(&inode->fs->copy_lock);
+    forget_copy(inode);
+}
+
+int copy_probe(struct fs *fs, int fd, struct err *err) {
+    int32_t id = 0;
+    int r = passthrough_open(fs->device, fd, &id);
+    if (r < 0)
+        return err_set(err, r,
+                       r == -ELOOP ? "the cache directory is on a stacked file system (%s); give a directory of ext4 or XFS"
+                                   : "the kernel does not read files of the cache itself: %s; it needs Linux 6.9 and CAP_SYS_ADMIN",
+                       err_name(r));
+    passthrough_close(fs->device, id);
+    return 0;
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cache of a mounted volume: opened as the flags say, before the mount; passthrough tried once the kernel answers.
+#pragma once
+
+#include "node-plugin/cachefs/fs.h"
+
+struct volume_cache_flags { // of the command line
+    char *dir;              // NULL: no cache
+    char *tag;
+    int trust;              // enum copy_trust
+    uint32_t ttl_s;
+    int64_t size, memory;
+    bool no_passthrough;
+};
+
+// ret->cache stays NULL without a directory. `origin` names what the file handles are of.
+int volume_cache_open(const struct volume_cache_flags *flags, const char *origin, struct copy_options *ret,
+                      struct err *err) must_check;
+// Chooses between passthrough and serving from the cache file, and says which and why in the log.
+void volume_cache_probe(struct fs *fs, const char *dir);
