@@ -9,7 +9,6 @@
 #include "node-plugin/cachefs/inode.h"
 
 #define FILL_AT_OPEN_MAX (UINT64_C(4) << 20) // bytes; larger files are read while they are fetched
-#define SETTLED_S 10 // a file that changed later may be growing: its readers want to see that, and passed ones cannot
 
 static struct cache_version version_of(const struct nfs_attr *attr) {
     return (struct cache_version){.size = attr->size, .mtime = attr->mtime, .ctime = attr->ctime};
@@ -22,7 +21,7 @@ bool copy_is_version(const struct cached *object, const struct nfs_attr *attr) {
 
 static bool is_settled(const struct fs *fs, const struct nfs_attr *attr) {
     const struct timespec *last = attr->mtime.tv_sec > attr->ctime.tv_sec ? &attr->mtime : &attr->ctime;
-    return fs->copies.trust == TRUST_IMMUTABLE || last->tv_sec + SETTLED_S < clock_wall(fs->clock) / NS_PER_S;
+    return fs->copies.trust == TRUST_IMMUTABLE || last->tv_sec + fs->copies.settle_s < clock_wall(fs->clock) / NS_PER_S;
 }
 
 // ---- under copy_lock
