@@ -78,7 +78,8 @@ struct fuse_kit_node *fuse_kit_node(struct fuse_kit *kit, const char *name);
 
 int fuse_kit_register(const struct fuse_kit *kit, int fd); // a backing id or -errno
 int fuse_kit_unregister(const struct fuse_kit *kit, int32_t id);
-// Makes a file of `size` times `fill` in FUSE_KIT_DIR, and registers a read-only descriptor of it that is closed then.
+void fuse_kit_make_file(const char *path, char fill, size_t size); // `size` times `fill`
+// Makes such a file, and registers a read-only descriptor of it that is closed then.
 int32_t fuse_kit_backing(const struct fuse_kit *kit, const char *path, char fill, size_t size);
 
 unsigned fuse_kit_count(const struct fuse_kit *kit, uint32_t opcode); // since the last fuse_kit_forget

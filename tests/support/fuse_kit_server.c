@@ -108,6 +108,11 @@ static void on_write(const struct fuse_kit *kit, const struct request *r) {
     reply(kit, r, 0, &out, sizeof out);
 }
 
+static void on_statfs(const struct fuse_kit *kit, const struct request *r) {
+    const struct fuse_statfs_out out = {.st = {.bsize = 4096, .frsize = 4096, .namelen = 255}};
+    reply(kit, r, 0, &out, sizeof out);
+}
+
 static void answer(struct fuse_kit *kit, const struct request *r) {
     switch (r->head.opcode) {
     case FUSE_FORGET:
@@ -132,6 +137,9 @@ static void answer(struct fuse_kit *kit, const struct request *r) {
         return;
     case FUSE_WRITE:
         on_write(kit, r);
+        return;
+    case FUSE_STATFS:
+        on_statfs(kit, r);
         return;
     case FUSE_FLUSH:
     case FUSE_RELEASE:
