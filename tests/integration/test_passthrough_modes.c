@@ -8,6 +8,7 @@
 #include <linux/fuse.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -163,7 +164,7 @@ static void a_private_map_of_a_direct_open_does_not_hinder_passthrough(void **st
 static void a_shared_map_of_a_direct_open_makes_it_cached(void **state) {
     (void)state;
     struct fuse_kit_options options = fuse_kit_passthrough;
-    options.init_flags |= FUSE_KIT_DIRECT_IO_ALLOW_MMAP;
+    options.init_flags |= FUSE_ABI_DIRECT_IO_ALLOW_MMAP;
     fuse_kit_unmount(&kit);
     fuse_kit_mount(&kit, &options);
     int32_t id = backing('A');
@@ -246,6 +247,8 @@ static void a_map_keeps_the_cached_mode_and_not_the_passthrough_mode(void **stat
     fuse_kit_forget(&kit);
     assert_int_equal(close(pass), 0);
     fuse_kit_wait(&kit, FUSE_RELEASE, 1); // with the map alive
+    assert_int_equal(umount2(FUSE_KIT_MOUNT, 0), -1);
+    assert_int_equal(errno, EBUSY); // which holds the mount all the same
     cached = open_as(CACHED, 0);
     assert_int_equal(byte_read(cached), FUSE_KIT_BYTE);
     assert_int_equal(byte_at(mapping), 'A');
@@ -285,7 +288,7 @@ static void without_negotiation_there_is_none(void **state) {
     struct fuse_kit_options refused[4];
     for (unsigned i = 0; i < ARRAY_SIZE(refused); i++)
         refused[i] = fuse_kit_passthrough;
-    refused[0].init_flags &= ~FUSE_KIT_PASSTHROUGH;
+    refused[0].init_flags &= ~FUSE_ABI_PASSTHROUGH;
     refused[1].init_flags |= FUSE_WRITEBACK_CACHE;
     refused[2].max_stack_depth = 0;
     refused[3].max_stack_depth = 3;

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -21,18 +20,10 @@
 #include "lib/base/cleanup.h"
 #include "tests/support/fuse_kit_server.h"
 
-struct backing_map {
-    int32_t fd;
-    uint32_t flags;
-    uint64_t padding;
-};
-#define BACKING_OPEN _IOW(229, 1, struct backing_map)
-#define BACKING_CLOSE _IOW(229, 2, uint32_t)
-
 enum { WAIT_MS = 10000 };
 
 const struct fuse_kit_options fuse_kit_passthrough = {
-    .init_flags = FUSE_KIT_PASSTHROUGH | FUSE_ASYNC_READ,
+    .init_flags = FUSE_ABI_PASSTHROUGH | FUSE_ASYNC_READ,
     .max_stack_depth = 1,
     .max_background = 12,
 };
@@ -49,7 +40,7 @@ bool fuse_kit_prepare(const char **ret_why) {
     }
     struct fuse_kit kit;
     fuse_kit_mount(&kit, &fuse_kit_passthrough);
-    bool offered = kit.shared->offered & FUSE_KIT_PASSTHROUGH;
+    bool offered = kit.shared->offered & FUSE_ABI_PASSTHROUGH;
     fuse_kit_unmount(&kit);
     *ret_why = "this kernel offers no FUSE_PASSTHROUGH (Linux 6.9 with CONFIG_FUSE_PASSTHROUGH has it)";
     return offered;
@@ -118,13 +109,13 @@ int fuse_kit_open(struct fuse_kit *kit, const char *name, int flags, uint32_t re
 }
 
 int fuse_kit_register(const struct fuse_kit *kit, int fd) {
-    struct backing_map map = {.fd = fd};
-    int id = ioctl(kit->device, BACKING_OPEN, &map);
+    struct fuse_abi_backing_map map = {.fd = fd};
+    int id = ioctl(kit->device, FUSE_ABI_BACKING_OPEN, &map);
     return id < 0 ? -errno : id;
 }
 
 int fuse_kit_unregister(const struct fuse_kit *kit, int32_t id) {
-    return ioctl(kit->device, BACKING_CLOSE, &id) < 0 ? -errno : 0;
+    return ioctl(kit->device, FUSE_ABI_BACKING_CLOSE, &id) < 0 ? -errno : 0;
 }
 
 void fuse_kit_make_file(const char *path, char fill, size_t size) {

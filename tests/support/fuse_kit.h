@@ -14,10 +14,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-// Of protocol 7.40; Debian 12's <linux/fuse.h> ends at 7.38. Values: include/uapi/linux/fuse.h of Linux 6.9.
-#define FUSE_KIT_PASSTHROUGH (UINT64_C(1) << 37) // flags of INIT, both halves
-#define FUSE_KIT_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
-#define FOPEN_PASSTHROUGH (1u << 7)
+#include "node-plugin/cachefs/fuse_abi.h"
+
+#define FOPEN_PASSTHROUGH FUSE_ABI_FOPEN_PASSTHROUGH // beside those of <linux/fuse.h>
 
 #define FUSE_KIT_DIR "/tmp" // a tmpfs, seen by the test alone
 #define FUSE_KIT_MOUNT FUSE_KIT_DIR "/mount"

@@ -15,20 +15,6 @@
 
 enum { MAX_WRITE = 65536, HELD_MAX = 8, VALID_S = 3600, OUR_MINOR = 40 };
 
-// Debian 12's ends in `unused`.
-struct init_out {
-    uint32_t major, minor, max_readahead, flags;
-    uint16_t max_background, congestion_threshold;
-    uint32_t max_write, time_gran;
-    uint16_t max_pages, map_alignment;
-    uint32_t flags2, max_stack_depth, unused[6];
-};
-struct open_out {
-    uint64_t fh;
-    uint32_t open_flags;
-    int32_t backing_id;
-};
-
 struct request {
     struct fuse_in_header head;
     char body[MAX_WRITE + 4096];
@@ -54,7 +40,7 @@ static void on_init(struct fuse_kit *kit, const struct request *r) {
     const struct fuse_init_in *in = (const void *)r->body;
     uint64_t flags = kit->options.init_flags;
     kit->shared->offered = in->flags | (in->flags & FUSE_INIT_EXT ? (uint64_t)in->flags2 << 32 : 0);
-    const struct init_out out = {
+    const struct fuse_abi_init_out out = {
         .major = FUSE_KERNEL_VERSION,
         .minor = in->minor < OUR_MINOR ? in->minor : OUR_MINOR,
         .max_readahead = 131072,
@@ -88,7 +74,8 @@ static void on_getattr(const struct fuse_kit *kit, const struct request *r) {
 
 static void on_open(const struct fuse_kit *kit, const struct request *r) {
     const struct fuse_kit_node *node = &kit->shared->nodes[r->head.nodeid];
-    const struct open_out out = {.fh = r->head.unique, .open_flags = node->flags, .backing_id = node->backing_id};
+    const struct fuse_abi_open_out out = {
+        .fh = r->head.unique, .open_flags = node->flags, .backing_id = node->backing_id};
     reply(kit, r, node->open_error, &out, node->open_error ? 0 : sizeof out);
 }
 
