@@ -33,7 +33,8 @@
 #define CACHE_BLOCK (128u << 10) // bytes; the unit of presence. The last block of a file may be shorter
 
 struct cache;
-struct cached; // one version of one file, or the part of it that is here
+struct cache_io; // io.h
+struct cached;   // one version of one file, or the part of it that is here
 
 struct cache_options {
     const char *dir;            // an existing directory on ext4 or XFS; made ready when it is empty
@@ -42,8 +43,11 @@ struct cache_options {
     uint64_t volume_limit;      // bytes that this volume may hold; 0: the disk's watermarks alone
     unsigned keep_free_percent; // of bytes and of inodes; 0: 10. Nothing is stored below half of it
     const struct clock *clock;  // NULL: the system's
+    const struct cache_io *io;  // NULL: system calls
+    bool manual; // no thread of its own: nothing becomes durable, and no room is made, but by the caller's calls
 };
 
+// Starts a thread that makes durable, gives room back when others fill the disk, and finds what a lost index does not know.
 // -EINVAL with the remedy: no directory, no xattrs, a file system that cannot hold sparse files, another layout's index.
 int cache_open(const struct cache_options *options, struct cache **ret, struct err *err)
     __attribute__((warn_unused_result));
@@ -83,7 +87,7 @@ int cached_write(struct cached *object, uint64_t offset, const void *data, size_
 // Its bytes are wrong or cannot be read, or the file was changed here: unlinked, and never found again. Holders keep it.
 void cached_drop(struct cached *object);
 bool cached_is_dropped(const struct cached *object);
-// After cached_drop: changes bytes for those who still read it through the kernel.
+// After cached_drop: changes bytes, or adds some, for those who still read it through the kernel.
 int cached_patch(struct cached *object, uint64_t offset, const void *data, size_t len)
     __attribute__((warn_unused_result));
 
