@@ -33,19 +33,24 @@
 #define CACHE_BLOCK (128u << 10) // bytes; the unit of presence. The last block of a file may be shorter
 
 struct cache;
-struct cached; // one version of one file, or the part of it that is here
+struct cache_io; // io.h
+struct cached;   // one version of one file, or the part of it that is here
 
 struct cache_options {
-    const char *dir;           // an existing directory on ext4 or XFS; made ready when it is empty
-    const char *origin;        // what the file handles are of: "10.0.0.5/exports/data"; part of every object's name
-    const char *volume;        // tag for the limit and the figures, at most 128 bytes
-    uint64_t volume_limit;     // bytes that this volume may hold; 0: the disk's watermarks alone
+    const char *dir;            // an existing directory on ext4 or XFS; made ready when it is empty
+    const char *origin;         // what the file handles are of: "10.0.0.5/exports/data"; part of every object's name
+    const char *volume;         // tag for the limit and the figures, at most 128 bytes
+    uint64_t volume_limit;      // bytes that this volume may hold; 0: the disk's watermarks alone
     unsigned keep_free_percent; // of bytes and of inodes; 0: 10. Nothing is stored below half of it
     const struct clock *clock;  // NULL: the system's
+    const struct cache_io *io;  // NULL: system calls
+    bool manual; // no thread of its own: nothing becomes durable, and no room is made, but by the caller's calls
 };
 
+// Starts a thread that makes durable, gives room back when others fill the disk, and finds what a lost index does not know.
 // -EINVAL with the remedy: no directory, no xattrs, a file system that cannot hold sparse files, another layout's index.
-int cache_open(const struct cache_options *options, struct cache **ret, struct err *err) __attribute__((warn_unused_result));
+int cache_open(const struct cache_options *options, struct cache **ret, struct err *err)
+    __attribute__((warn_unused_result));
 struct cache *cache_free(struct cache *cache);
 DEFINE_CLEANUP(cache)
 
@@ -56,8 +61,8 @@ struct cache_version { // which state of the file; every member must agree
 
 // The object of this version of the file with this handle. When another version is there and `make`, that one is given up
 // (whoever reads it goes on). -ENOENT: not there, and not `make`. -ENOSPC: see above. A version of size 0 is complete at once.
-int cache_get(struct cache *cache, const void *handle, size_t handle_len, const struct cache_version *version, bool make,
-              struct cached **ret) __attribute__((warn_unused_result));
+int cache_get(struct cache *cache, const void *handle, size_t handle_len, const struct cache_version *version,
+              bool make, struct cached **ret) __attribute__((warn_unused_result));
 void cached_hold(struct cached *object);
 struct cached *cached_put(struct cached *object); // accepts NULL, returns NULL
 
@@ -77,12 +82,14 @@ int cached_reserve(struct cached *object, uint64_t bytes) __attribute__((warn_un
 void cached_unreserve(struct cached *object, uint64_t bytes);
 // Stores whole blocks (`offset` on a block boundary, `len` a multiple of it or up to the end), which must have been reserved.
 // The blocks are there for every process when it returns. Storing a block that is there already is allowed.
-int cached_write(struct cached *object, uint64_t offset, const void *data, size_t len) __attribute__((warn_unused_result));
+int cached_write(struct cached *object, uint64_t offset, const void *data, size_t len)
+    __attribute__((warn_unused_result));
 // Its bytes are wrong or cannot be read, or the file was changed here: unlinked, and never found again. Holders keep it.
 void cached_drop(struct cached *object);
 bool cached_is_dropped(const struct cached *object);
 // After cached_drop: changes bytes for those who still read it through the kernel.
-int cached_patch(struct cached *object, uint64_t offset, const void *data, size_t len) __attribute__((warn_unused_result));
+int cached_patch(struct cached *object, uint64_t offset, const void *data, size_t len)
+    __attribute__((warn_unused_result));
 
 // An open of a file (once, not each read): what eviction and hit ratios are computed from.
 void cache_count_open(struct cache *cache, struct cached *object, bool hit);
@@ -111,11 +118,12 @@ struct cache_figures {
 };
 struct cache_disk {
     uint64_t total_bytes, free_bytes, total_inodes, free_inodes, cache_bytes, cache_objects, memory_bytes;
-    bool sick;          // storing is suspended after errors of the disk
+    bool sick; // storing is suspended after errors of the disk
     char reason[160];
 };
 // Reads the index of `dir` without becoming one of its users. Allocated array, the caller's.
 int cache_read_figures(const char *dir, struct cache_disk *ret_disk, struct cache_figures **ret, size_t *ret_count,
                        struct err *err) __attribute__((warn_unused_result));
 // Evicts what the volume holds and nobody uses, pinned or not; `volume` NULL: of all volumes. Bytes given up in *ret.
-int cache_evict(const char *dir, const char *volume, uint64_t *ret, struct err *err) __attribute__((warn_unused_result));
+int cache_evict(const char *dir, const char *volume, uint64_t *ret, struct err *err)
+    __attribute__((warn_unused_result));

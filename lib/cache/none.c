@@ -1,1 +1,0 @@
-extern int none; int none;
