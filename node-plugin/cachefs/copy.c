@@ -9,7 +9,6 @@
 #include "node-plugin/cachefs/inode.h"
 
 #define FILL_AT_OPEN_MAX (UINT64_C(4) << 20) // bytes; larger files are read while they are fetched
-#define SETTLED_S 10 // a file that changed later may be growing: its readers want to see that, and passed ones cannot
 
 static struct cache_version version_of(const struct nfs_attr *attr) {
     return (struct cache_version){.size = attr->size, .mtime = attr->mtime, .ctime = attr->ctime};
@@ -22,7 +21,7 @@ bool copy_is_version(const struct cached *object, const struct nfs_attr *attr) {
 
 static bool is_settled(const struct fs *fs, const struct nfs_attr *attr) {
     const struct timespec *last = attr->mtime.tv_sec > attr->ctime.tv_sec ? &attr->mtime : &attr->ctime;
-    return fs->copies.trust == TRUST_IMMUTABLE || last->tv_sec + SETTLED_S < clock_wall(fs->clock) / NS_PER_S;
+    return fs->copies.trust == TRUST_IMMUTABLE || last->tv_sec + fs->copies.settle_s < clock_wall(fs->clock) / NS_PER_S;
 }
 
 // ---- under copy_lock
@@ -79,12 +78,12 @@ static bool is_registered(struct inode *inode) {
 
 static int choose_for_reading(struct op *op, const struct nfs_attr *attr, bool tried, enum open_mode *ret_mode) {
     struct copy *c = &op->inode->copy;
-    if (c->passed && !is_current(c, attr))
-        return -ESTALE;
     if (c->passed) {
-        *ret_mode = OPEN_PASSED;
+        *ret_mode = is_current(c, attr) ? OPEN_PASSED : OPEN_ATTENDED;
         return 0;
     }
+    if (nodes_is_retired(op->fs->nodes, op->inode->id))
+        return 0;
     find_copy(op->inode, attr);
     if (c->object && !tried)
         cache_count_open(op->fs->copies.cache, c->object, cached_complete(c->object));
@@ -112,16 +111,36 @@ static int choose_for_writing(struct op *op, enum open_mode *ret_mode) {
     return 0;
 }
 
+static bool only_reads(const struct op *op) {
+    return (op->fi.flags & O_ACCMODE) == O_RDONLY && !(op->fi.flags & O_TRUNC);
+}
+
+bool copy_needs_other_inode(struct op *op, const struct nfs_attr *attr) {
+    struct fs *fs = op->fs;
+    struct inode *inode = fs->copies.cache ? inode_find(fs, op->id) : NULL;
+    bool needs = false;
+    if (!inode)
+        return fs->copies.cache && nodes_is_retired(fs->nodes, op->id);
+    {
+        LOCK_SCOPE(&fs->copy_lock);
+        const struct copy *c = &inode->copy;
+        if (c->passed)
+            needs = only_reads(op) ? !is_current(c, attr) : (op->fi.flags & O_ACCMODE) == O_RDWR;
+    }
+    if (needs)
+        nodes_retire(fs->nodes, op->id);
+    needs = needs || nodes_is_retired(fs->nodes, op->id);
+    inode_put(inode);
+    return needs;
+}
+
 int copy_choose(struct op *op, const struct nfs_attr *attr, bool tried, enum open_mode *ret_mode, int32_t *ret_id) {
     *ret_mode = OPEN_CACHED;
     if (!op->fs->copies.cache)
         return 0;
     struct copy *c = &op->inode->copy;
     LOCK_SCOPE(&op->fs->copy_lock);
-    bool reads = (op->fi.flags & O_ACCMODE) == O_RDONLY && !(op->fi.flags & O_TRUNC);
-    int r = reads ? choose_for_reading(op, attr, tried, ret_mode) : choose_for_writing(op, ret_mode);
-    if (r == -ESTALE)
-        nodes_retire(op->fs->nodes, op->inode->id);
+    int r = only_reads(op) ? choose_for_reading(op, attr, tried, ret_mode) : choose_for_writing(op, ret_mode);
     if (r < 0)
         return r;
     *(*ret_mode == OPEN_CACHED ? &c->cached : &c->passed) += 1;

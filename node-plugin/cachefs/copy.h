@@ -11,7 +11,7 @@
 // | reading | complete, of the version the origin shows | nobody, or passed | passed |
 // | reading | complete or not | cached | cached |
 // | reading | small, not complete | nobody | it is fetched first |
-// | reading | another version | passed | the name is looked up anew and gives a new inode (-ESTALE) |
+// | reading | another version | passed | the name is looked up anew and gives a new inode (-ESTALE); without a name: attended |
 // | writing only | any | passed | attended: written to the origin, and to the copy that the others see |
 // | reading and writing | any | passed | a new inode, as above: a shared mapping of it would change the copy alone |
 // | writing | any | nobody, or cached | cached |
@@ -20,7 +20,9 @@
 #include "node-plugin/cachefs/passthrough.h"
 
 // How to answer an open of op->inode with these attributes. 0: as *ret_mode says, counted (copy_closed takes it back);
-// -EAGAIN: op->object is to be fetched first, unless that was `tried`; -ESTALE: the name is to be looked up once more.
+// -EAGAIN: op->object is to be fetched first, unless that was `tried`; -ESTALE: not without another inode.
+// Would this open be better off with another inode (the rows "new inode")? Then a lookup of the name gives one from now on.
+bool copy_needs_other_inode(struct op *op, const struct nfs_attr *attr);
 int copy_choose(struct op *op, const struct nfs_attr *attr, bool tried, enum open_mode *ret_mode, int32_t *ret_id);
 void copy_closed(struct inode *inode, enum open_mode mode);
 // The copy that a read of [offset, offset+size) may be served from, with a reference; NULL: the origin is to be asked.

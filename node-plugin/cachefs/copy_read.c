@@ -7,6 +7,7 @@
 #include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/fetch.h"
 #include "node-plugin/cachefs/ops.h"
+#include "node-plugin/cachefs/splice.h"
 
 #define TRIES_MAX 4u // of a piece that came and was gone again before it was taken
 
@@ -93,6 +94,18 @@ static void take_piece(struct op *op) {
         next_piece(op);
 }
 
+// All of it is in the copy.
+static bool reply_from_copy(struct op *op) {
+    if (op->size < SPLICE_MIN || !cached_has(op->object, op->offset, op->size))
+        return false;
+    if (splice_load(cached_fd(op->object), op->offset, op->size) < 0)
+        return false;
+    cache_count_bytes(op->fs->copies.cache, op->size, 0);
+    splice_reply(op->req, op->size);
+    op_end(op);
+    return true;
+}
+
 static void next_piece(struct op *op) {
     while (op->done < op->size) {
         uint64_t at = op->offset + op->done;
@@ -142,7 +155,8 @@ void copy_read(struct op *op) {
             (void)fetch_request(&range);
         read_ahead(op);
     }
-    next_piece(op);
+    if (!reply_from_copy(op))
+        next_piece(op);
 }
 
 // ---- all of a file, before it is opened

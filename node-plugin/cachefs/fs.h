@@ -47,6 +47,7 @@ struct copy_options {
     int64_t ttl_ns;        // with TRUST_TTL
     uint64_t memory_limit; // of the node
     bool passthrough;      // use it where the kernel has it
+    int64_t settle_s;      // a file that changed later may be growing: its readers want to see that, and passed ones cannot
     char *dir, *volume;    // the cache's directory and the volume's tag in it, for figures; the caller's
 };
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/ioctl.h>
 
 #define FUSE_ABI_INIT 26u // opcode
 
@@ -12,6 +13,7 @@
 #define FUSE_ABI_HANDLE_KILLPRIV_V2 (UINT64_C(1) << 28)
 #define FUSE_ABI_INIT_EXT (UINT64_C(1) << 30)
 #define FUSE_ABI_WRITEBACK_CACHE (UINT64_C(1) << 16)
+#define FUSE_ABI_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
 #define FUSE_ABI_PASSTHROUGH (UINT64_C(1) << 37)
 #define FUSE_ABI_HAS_RESEND (UINT64_C(1) << 39)
 
@@ -42,3 +44,21 @@ struct fuse_abi_init_out {
     uint16_t max_pages, map_alignment;
     uint32_t flags2, max_stack_depth, unused[6];
 };
+
+// Answer to OPEN, and the last part of the one to CREATE. Passthrough goes with DIRECT_IO, NOFLUSH and
+// PARALLEL_DIRECT_WRITES only; what it allows beside an open file is in README.md, "What the kernel allows".
+#define FUSE_ABI_FOPEN_PASSTHROUGH (1u << 7)
+struct fuse_abi_open_out {
+    uint64_t fh;
+    uint32_t open_flags;
+    int32_t backing_id; // with FOPEN_PASSTHROUGH
+};
+
+// ioctl(2) of a descriptor of /dev/fuse. OPEN returns an id above 0, which holds the open file until CLOSE.
+struct fuse_abi_backing_map {
+    int32_t fd;
+    uint32_t flags;   // 0
+    uint64_t padding; // 0
+};
+#define FUSE_ABI_BACKING_OPEN _IOW(229, 1, struct fuse_abi_backing_map)
+#define FUSE_ABI_BACKING_CLOSE _IOW(229, 2, uint32_t)

@@ -22,6 +22,8 @@ static void on_init(void *userdata, struct fuse_conn_info *conn) {
     unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_READDIRPLUS |
                     FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
                     FUSE_CAP_HANDLE_KILLPRIV;
+    if (fs->copies.cache)
+        want |= FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
     // HANDLE_KILLPRIV: the server drops set-user-id bits when a file is written, as NFS servers do.
     conn->want = want & conn->capable;
     conn->max_background = BACKGROUND_MAX;

@@ -61,14 +61,20 @@ static void tell_kernel(struct op *op, uint64_t id, const struct nfs_attr *attr,
 
 // Does the kernel go by a size that another client has changed? It appends there, and splices no further (rewalk.h).
 // A shorter file it notices when it reads.
-static bool look_again(struct op *op, uint64_t id) {
+static bool is_misled_by_size(struct op *op) {
     struct nfs_attr seen = op->call.attr;
-    if (op->fi.flags & O_TRUNC)
-        return false;
-    (void)inode_correct_attr(op->fs, id, op->moment, &seen);
-    uint64_t known = nodes_kernel_size(op->fs->nodes, id);
-    bool misled = seen.size > known || (seen.size < known && (op->fi.flags & O_APPEND));
-    return rewalk_send(&op->fs->rewalk, op->pid, id, misled, clock_monotonic(op->fs->clock));
+    (void)inode_correct_attr(op->fs, op->id, op->moment, &seen);
+    uint64_t known = nodes_kernel_size(op->fs->nodes, op->id);
+    return seen.size > known || (seen.size < known && (op->fi.flags & O_APPEND));
+}
+
+// A name that the kernel keeps for a second may lead to a file that was replaced meanwhile and lives on: because somebody has
+// it open, or under another name. Its ctime changed then, so the name is looked up once more, before anything is done to it.
+static bool look_again(struct op *op) {
+    struct node_stamp now = attr_stamp(&op->call.attr);
+    bool changed = op->fs->copies.trust == TRUST_STRICT && !nodes_was_told(op->fs->nodes, op->id, &now);
+    bool misled = changed || copy_needs_other_inode(op, &op->call.attr) || (!(op->fi.flags & O_TRUNC) && is_misled_by_size(op));
+    return rewalk_send(&op->fs->rewalk, op->pid, op->id, misled, clock_monotonic(op->fs->clock));
 }
 
 static void reply_as(struct op *op, enum open_mode mode, int32_t backing_id) {
@@ -109,10 +115,6 @@ static void choose(struct op *op, bool tried) {
 }
 
 static void reply_open(struct op *op) {
-    if (look_again(op, op->id)) {
-        op_reply_error(op, -ESTALE);
-        return;
-    }
     tell_kernel(op, op->id, &op->call.attr, (op->fi.flags & O_TRUNC) != 0);
     op->inode = op->inode ? op->inode : inode_get(op->fs, op->id, &op->fh);
     op->attr = op->call.attr;
@@ -192,6 +194,10 @@ static void truncate_drained(struct op *op) {
 }
 
 static void got_attr(struct op *op) {
+    if (op->result == 0 && !op->target.len && (op->call.attr.nlink == 0 || look_again(op))) {
+        op_reply_error(op, -ESTALE);
+        return;
+    }
     if (op->result == 0 && (op->fi.flags & O_TRUNC) && S_ISREG(op->call.attr.mode)) {
         uint64_t id = nodes_find(op->fs->nodes, open_fh(op));
         op->inode = id ? inode_find(op->fs, id) : NULL;
@@ -242,9 +248,7 @@ void ops_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
     if (!op)
         return;
     op->fi = *fi;
-    if (nodes_is_retired(op->fs->nodes, id)) // another version is under this name by now
-        op_reply_error(op, -ESTALE);
-    else if (known_to_be_allowed(op))
+    if (known_to_be_allowed(op))
         opened(op);
     else
         ask_access(op);

@@ -25,5 +25,6 @@ struct rewalk {
 };
 
 // Thread `pid` (0: not known) opens node `id`, and would better look its name up once more if `wanted`: shall it be sent
-// back? Not if it just was, or when there is no room to remember it. Every open asks, so that it is known who came back.
+// back? Not if it just was, with this file or with the one that the name led to before, or when there is no room to remember it.
+// Every open asks, so that it is known who came back. Of threads that are not known, one in two seconds is sent for a node.
 bool rewalk_send(struct rewalk *r, pid_t pid, uint64_t id, bool wanted, int64_t now_ns);

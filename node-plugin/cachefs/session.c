@@ -2,6 +2,7 @@
 #include "node-plugin/cachefs/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -43,6 +44,12 @@ static ssize_t dev_writev(int fd, struct iovec *iov, int count, void *userdata) 
     if (!fs->init->taken && init_flags_is_answer(fs->init, iov, count))
         init_flags_add(fs->init, iov);
     return writev(fd, iov, count);
+}
+
+static ssize_t dev_splice(int from, off_t *from_offset, int to, off_t *to_offset, size_t len, unsigned flags,
+                          void *userdata) {
+    (void)userdata;
+    return splice(from, from_offset, to, to_offset, len, flags);
 }
 
 static void report(int fd, const char *failure) {
@@ -89,7 +96,7 @@ static int start_readers(struct session *s, unsigned readers, struct err *err) {
 }
 
 static int open_session(struct session *s, int fuse_fd) {
-    static const struct fuse_custom_io io = {.read = dev_read, .writev = dev_writev};
+    static const struct fuse_custom_io io = {.read = dev_read, .writev = dev_writev, .splice_send = dev_splice};
     char max_read[32]; // libfuse insists on hearing it here as well as from init
     (void)snprintf(max_read, sizeof max_read, "max_read=%u", s->fs->read_max);
     char *argv[] = {(char *)(uintptr_t) "stowage-cachefs", (char *)(uintptr_t) "-o", max_read, NULL};

@@ -26,6 +26,7 @@ int volume_cache_open(const struct volume_cache_flags *flags, const char *origin
                       struct err *err) {
     *ret = (struct copy_options){.trust = (enum copy_trust)flags->trust,
                                  .ttl_ns = (int64_t)flags->ttl_s * NS_PER_S,
+                                 .settle_s = flags->settle_s,
                                  .memory_limit = flags->memory ? (uint64_t)flags->memory : MEMORY_DEFAULT,
                                  .passthrough = !flags->no_passthrough};
     if (str_empty(flags->dir)) {

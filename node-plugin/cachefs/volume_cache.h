@@ -8,7 +8,7 @@ struct volume_cache_flags { // of the command line
     char *dir;              // NULL: no cache
     char *tag;
     int trust;              // enum copy_trust
-    uint32_t ttl_s;
+    uint32_t ttl_s, settle_s;
     int64_t size, memory;
     bool no_passthrough;
     char *warm_up; // paths that are fetched after the mount, separated by commas

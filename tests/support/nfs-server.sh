@@ -105,6 +105,7 @@ EXPORT {
     Tag = export;
     Protocols = 3,4;
     Transports = TCP;
+    Attr_Expiration_Time = ${ATTR_EXPIRATION:-60};
     Access_Type = RW;
     Squash = $squash;
     SecType = sys;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nobody is sent to look a name up twice, and whoever cannot be remembered is not sent at all.
+// Nobody is sent to look a name up twice, and nobody when there is no room to remember it.
 #include "tests/support/cm.h"
 
 #include "lib/base/clock.h"
@@ -44,14 +44,11 @@ static void without_room_nobody_is_sent(void **state) {
     assert_true(rewalk_send(&rewalk, 10, 7, true, 0));                   // in the room that it left
 }
 
-static void another_file_is_another_open(void **state) {
+static void the_file_that_its_lookup_found_is_the_same_open(void **state) {
     (void)state;
-    assert_true(rewalk_send(&rewalk, 10, 7, true, 0)); // replaced meanwhile: it never comes back for this one
-    assert_true(rewalk_send(&rewalk, 10, 8, true, 1));
-    assert_false(rewalk_send(&rewalk, 10, 8, true, 2));
-    assert_true(rewalk_send(&rewalk, 10, 7, true, 3));
-    assert_false(rewalk_send(&rewalk, 10, 8, false, 4)); // content with the new one, and forgotten
-    assert_true(rewalk_send(&rewalk, 10, 7, true, 5));
+    assert_true(rewalk_send(&rewalk, 10, 7, true, 0));
+    assert_false(rewalk_send(&rewalk, 10, 8, true, 1)); // replaced meanwhile: a second refusal would reach the program
+    assert_true(rewalk_send(&rewalk, 10, 8, true, 2));
 }
 
 static void who_never_came_back_is_forgotten(void **state) {
@@ -60,9 +57,13 @@ static void who_never_came_back_is_forgotten(void **state) {
     assert_true(rewalk_send(&rewalk, 10, 7, true, 3600 * NS_PER_S));
 }
 
-static void an_unknown_thread_is_not_sent(void **state) {
+static void of_unknown_threads_one_is_sent_for_a_file(void **state) {
     (void)state;
-    assert_false(rewalk_send(&rewalk, 0, 7, true, 0));
+    assert_true(rewalk_send(&rewalk, 0, 7, true, 0));
+    assert_true(rewalk_send(&rewalk, 0, 8, true, 0));
+    assert_false(rewalk_send(&rewalk, 0, 7, true, 1));
+    assert_false(rewalk_send(&rewalk, 0, 7, true, NS_PER_S)); // whoever it is
+    assert_true(rewalk_send(&rewalk, 0, 7, true, 3 * NS_PER_S));
 }
 
 int main(void) {
@@ -71,9 +72,9 @@ int main(void) {
         cmocka_unit_test_setup(back_and_content, set_up),
         cmocka_unit_test_setup(threads_and_files_are_told_apart, set_up),
         cmocka_unit_test_setup(without_room_nobody_is_sent, set_up),
-        cmocka_unit_test_setup(another_file_is_another_open, set_up),
+        cmocka_unit_test_setup(the_file_that_its_lookup_found_is_the_same_open, set_up),
         cmocka_unit_test_setup(who_never_came_back_is_forgotten, set_up),
-        cmocka_unit_test_setup(an_unknown_thread_is_not_sent, set_up),
+        cmocka_unit_test_setup(of_unknown_threads_one_is_sent_for_a_file, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
