@@ -97,6 +97,12 @@ void cache_count_bytes(struct cache *cache, uint64_t from_cache, uint64_t from_o
 // Pinned objects are not evicted by others' need; cached_drop and cache_evict take them all the same.
 void cached_pin(struct cached *object, bool pinned);
 
+bool cached_is_pinned(const struct cached *object);
+uint64_t cached_bytes(const struct cached *object); // of it that are here
+// Gives the file's object up, pinned or not. -EBUSY: somebody on the node uses it, or just opens another; -ENOENT: there is none.
+int cache_evict_file(struct cache *cache, const void *handle, size_t handle_len, uint64_t *ret_bytes)
+    __attribute__((warn_unused_result));
+
 // Makes durable what is complete but not yet called so; also done in the background. Waits for the disk.
 int cache_sync(struct cache *cache, struct err *err) __attribute__((warn_unused_result));
 

@@ -12,14 +12,6 @@ uint64_t cached_size(const struct cached *object) {
     return object->size;
 }
 
-bool cached_is_version(const struct cached *object, const struct cache_version *version) {
-    return record_is_of(&object->record, version);
-}
-
-bool cached_is_dropped(const struct cached *object) {
-    return object->dropped;
-}
-
 // ---- what is there
 
 static struct map *attach_map(struct cached *object, bool make) {

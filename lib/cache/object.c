@@ -242,7 +242,7 @@ static int make_file(struct cache *cache, const struct cache_key *key) {
 static int fill_file(struct cached *object, const struct cache_version *version) {
     struct cache *cache = object->cache;
     object->size = version->size;
-    object->record = record_new(version);
+    object->record = record_make(version);
     object->record.boot = cache->boot;
     object->record.volume = cache->volume_hash;
     clock_random(cache->clock, &object->record.nonce, sizeof object->record.nonce);

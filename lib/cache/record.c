@@ -91,7 +91,7 @@ static uint64_t time_ns(const struct timespec *t) {
     return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
 }
 
-struct record record_new(const struct cache_version *version) {
+struct record record_make(const struct cache_version *version) {
     return (struct record){.size = version->size,
                            .mtime = time_ns(&version->mtime),
                            .ctime = time_ns(&version->ctime),

@@ -35,7 +35,7 @@ struct record {
     bool durable, pinned;
 };
 
-struct record record_new(const struct cache_version *version); // PARTIAL
+struct record record_make(const struct cache_version *version); // PARTIAL
 bool record_is_of(const struct record *record, const struct cache_version *version);
 // May the state be believed? Always when durable, else in the boot in which it was reached.
 static inline bool record_holds(const struct record *record, uint64_t boot) {

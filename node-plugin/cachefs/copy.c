@@ -158,6 +158,63 @@ void copy_closed(struct inode *inode, enum open_mode mode) {
         forget_copy(inode);
 }
 
+// ---- for those who do not open it
+
+int copy_peek(struct fs *fs, const struct nfs_fh *fh, const struct nfs_attr *attr, struct cached **ret) {
+    struct cache_version version = version_of(attr);
+    return cache_get(fs->copies.cache, fh->data, fh->len, &version, false, ret);
+}
+
+int copy_take(struct inode *inode, const struct nfs_attr *attr, struct cached **ret) {
+    struct fs *fs = inode->fs;
+    struct cache_version version = version_of(attr);
+    {
+        LOCK_SCOPE(&fs->copy_lock);
+        struct copy *c = &inode->copy;
+        if (is_current(c, attr)) {
+            cached_hold(c->object);
+            *ret = c->object;
+            return 0;
+        }
+        if (c->object || !is_settled(fs, attr) || !wb_clean(&inode->wb))
+            return -EAGAIN;
+    }
+    return cache_get(fs->copies.cache, inode->fh.data, inode->fh.len, &version, true, ret);
+}
+
+bool copy_close_idle(struct fs *fs, const struct nfs_fh *fh) {
+    uint64_t id = nodes_find(fs->nodes, fh);
+    struct inode *inode = id ? inode_find(fs, id) : NULL;
+    bool idle = true;
+    if (inode) {
+        {
+            LOCK_SCOPE(&fs->copy_lock);
+            idle = inode->copy.cached == 0 && inode->copy.passed == 0;
+            if (idle)
+                forget_copy(inode);
+        }
+        inode_put(inode);
+    }
+    return idle;
+}
+
+enum copy_use copy_use(struct fs *fs, const struct nfs_fh *fh) {
+    uint64_t id = nodes_find(fs->nodes, fh);
+    struct inode *inode = id ? inode_find(fs, id) : NULL;
+    enum copy_use use = COPY_CLOSED;
+    if (inode) {
+        {
+            LOCK_SCOPE(&fs->copy_lock);
+            if (inode->copy.passed)
+                use = COPY_BY_KERNEL;
+            else if (inode->copy.cached)
+                use = COPY_BY_DAEMON;
+        }
+        inode_put(inode);
+    }
+    return use;
+}
+
 // ---- while it is open
 
 struct cached *copy_for_read(struct inode *inode, uint64_t offset, size_t size) {

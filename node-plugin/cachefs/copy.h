@@ -37,6 +37,15 @@ void copy_outdated(struct inode *inode, struct cached *object);
 bool copy_is_version(const struct cached *object, const struct nfs_attr *attr);
 // Before the inode goes.
 void copy_done(struct inode *inode);
+// The copy of a file that nobody needs to have open, with a reference. -EAGAIN: the file is changing, or in use as another
+// version; -ENOSPC and the like as cache_get says.
+int copy_take(struct inode *inode, const struct nfs_attr *attr, struct cached **ret) must_check;
+// The same without making one: -ENOENT.
+int copy_peek(struct fs *fs, const struct nfs_fh *fh, const struct nfs_attr *attr, struct cached **ret) must_check;
+// What is kept of a closed file, so that the next open finds it at once, goes. False: the file is open.
+bool copy_close_idle(struct fs *fs, const struct nfs_fh *fh);
+enum copy_use { COPY_CLOSED, COPY_BY_DAEMON, COPY_BY_KERNEL };
+enum copy_use copy_use(struct fs *fs, const struct nfs_fh *fh); // who reads the file for those who have it open
 // Can the kernel read files of the cache? Tried with a file of its own; the reason when not.
 int copy_probe(struct fs *fs, int fd, struct err *err) must_check;
 

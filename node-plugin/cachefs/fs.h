@@ -48,6 +48,7 @@ struct copy_options {
     uint64_t memory_limit; // of the node
     bool passthrough;      // use it where the kernel has it
     int64_t settle_s;      // a file that changed later may be growing: its readers want to see that, and passed ones cannot
+    char *dir, *volume;    // the cache's directory and the volume's tag in it, for figures; the caller's
 };
 
 struct copy { // of a file in use; see copy.h
@@ -143,6 +144,7 @@ struct fs {
     struct wb_mount wb;
     struct copy_options copies;
     struct fetcher *fetcher;   // NULL: no cache
+    struct warmer *warmer;     // likewise
     pthread_mutex_t copy_lock; // before the lock of nodes, and fs->lock
     int device;                // /dev/fuse, the session's
     double timeout_s;          // names and attributes, in the kernel
@@ -181,7 +183,7 @@ int fs_new(struct nfs_share *share, const struct nfs_fh *root, const struct copy
 // After the last request; what is still in flight must have been ended (nfs_share_free).
 struct fs *fs_free(struct fs *fs);
 DEFINE_CLEANUP(fs)
-// Waits until all written data is on stable storage and the daemon's own work is done, at most until `deadline_ns`.
+// Ends warm-ups; waits until all written data is on stable storage and the daemon's own work is done, at most until `deadline_ns`.
 bool fs_drain(struct fs *fs, int64_t deadline_ns);
 
 extern const struct fuse_lowlevel_ops fs_operations;

@@ -10,6 +10,7 @@
 #define FUSE_ABI_INIT 26u // opcode
 
 // Flags of INIT, both ways: the low half in `flags`, the high half in `flags2`, which counts only with INIT_EXT.
+#define FUSE_ABI_HANDLE_KILLPRIV_V2 (UINT64_C(1) << 28)
 #define FUSE_ABI_INIT_EXT (UINT64_C(1) << 30)
 #define FUSE_ABI_WRITEBACK_CACHE (UINT64_C(1) << 16)
 #define FUSE_ABI_DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)

@@ -9,12 +9,15 @@ struct feature {
     uint64_t flag;
     uint64_t excludes;    // flags of the answer that it cannot be together with
     uint32_t stack_depth; // max_stack_depth that it needs; 0: none
+    bool with_xattrs;     // of use where GETXATTR is answered
 };
 
 static const struct feature features[] = {
     {.flag = FUSE_ABI_HAS_RESEND}, // requests that a dead daemon had read are asked for again
     // Files of the cache are on a file system that is not stacked itself; the kernel ignores the flag beside write-back.
     {.flag = FUSE_ABI_PASSTHROUGH, .excludes = FUSE_ABI_WRITEBACK_CACHE, .stack_depth = 1},
+    // Without it, each write asks for security.capability. What it promises the server keeps, as ops.c says of HANDLE_KILLPRIV.
+    {.flag = FUSE_ABI_HANDLE_KILLPRIV_V2, .with_xattrs = true},
 };
 
 bool init_flags_see(struct init_flags *flags, const void *request, size_t size) {
@@ -50,6 +53,8 @@ void init_flags_add(struct init_flags *flags, const struct iovec *iov) {
     uint64_t answer = out.flags | (uint64_t)out.flags2 << 32;
     for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
         const struct feature *feature = &features[i];
+        if (feature->with_xattrs && !flags->has_xattrs)
+            continue;
         if (!(flags->offered & feature->flag) || !(flags->offered & FUSE_ABI_INIT_EXT) || (answer & feature->excludes))
             continue;
         answer |= feature->flag | FUSE_ABI_INIT_EXT;

@@ -13,6 +13,7 @@
 #include "node-plugin/cachefs/fuse_abi.h"
 
 struct init_flags {
+    bool has_xattrs;  // GETXATTR is answered; set before INIT
     uint64_t unique;  // of the INIT request; 0: not seen yet
     uint64_t offered; // FUSE_ABI_*, by the kernel
     uint64_t taken;   // in the answer

@@ -21,6 +21,7 @@
 #include "node-plugin/cachefs/session.h"
 #include "node-plugin/cachefs/subdir.h"
 #include "node-plugin/cachefs/volume_cache.h"
+#include "node-plugin/cachefs/warm.h"
 
 #define READERS 2
 #define READAHEAD_KIB 8192
@@ -84,6 +85,8 @@ static const struct field rows[] = {
      .help = "memory for data on its way, of all mounts of the node together; 0: 256 MiB"},
     {"no-passthrough", FIELD_BOOL, AT(cache.no_passthrough),
      .help = "serve complete files from this process, even where the kernel could read them itself"},
+    {"warm-up", FIELD_TEXT, AT(cache.warm_up), .value = "PATH[,PATH]",
+     .help = "files or directories of the mount that are fetched into the cache at once, in the background", .max = 4096},
     {"ready-fd", FIELD_U32, AT(ready_fd), .fallback = "0", .value = "N",
      .help = "descriptor for one line: 'ready', or 'error ERRNO MESSAGE'; 0: none", .max = 65535},
     {"serve", FIELD_TEXT, AT(serve), .value = "SOCKET",
@@ -150,6 +153,12 @@ static bool ended_within(const struct session *session, int timeout_ms) {
     return poll(&fd, 1, timeout_ms) > 0;
 }
 
+static void warm_up(struct fs *fs, const char *paths) {
+    struct err err = ERR_NONE;
+    if (paths && warm_start_paths(fs, paths, &err) < 0) // the volume is of use without
+        log_warning("the cache is not warmed up", LOG_S("error", err_text(&err)));
+}
+
 static int serve(const struct config *c, struct nfs_share *share, const struct copy_options *copies, int signals,
                  struct fs **fs, struct session **session, struct err *err) {
     struct nfs_fh root;
@@ -173,6 +182,7 @@ static int serve(const struct config *c, struct nfs_share *share, const struct c
         mount_tune(c->mount_point, READAHEAD_KIB);
     volume_cache_probe(*fs, c->cache.dir);
     report(c, 0, NULL);
+    warm_up(*fs, c->cache.warm_up);
     log_info("mounted", LOG_S("mount_point", c->mount_point), LOG_S("server", c->server), LOG_S("share", c->share));
     bool ended = !wait_for_end(*session, signals);
     if (!ended) {
@@ -204,7 +214,7 @@ static int run(const struct config *c, int signals) {
     (void)nfs_share_free(share); // ends what is in flight, so that nobody replies to the session any more
     (void)session_free(session);
     (void)fs_free(fs);
-    (void)cache_free(copies.cache);
+    volume_cache_close(&copies);
     return r < 0 ? 1 : 0;
 }
 

@@ -9,6 +9,7 @@
 #include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/dir.h"
 #include "node-plugin/cachefs/inode.h"
+#include "node-plugin/cachefs/warm.h"
 
 static void on_interrupt(fuse_req_t req, void *number) {
     watch_interrupt(fuse_req_userdata(req), (uint64_t)(uintptr_t)number);
@@ -227,6 +228,8 @@ bool op_leave_queues(struct op *op) {
             return true;
     }
     if (op->fetch_wait.run && fetch_unwait(fs, &op->fetch_wait))
+        return true;
+    if (warm_leave(op))
         return true;
     return op->dir ? dir_leave(op) : op->inode && wb_unwait(&op->inode->wb, &op->wait);
 }

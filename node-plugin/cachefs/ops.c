@@ -2,7 +2,7 @@
 // The table of operations, and the life of a mounted share.
 //
 // Left out on purpose, so that the kernel knows better than a slow refusal: access (default_permissions), xattrs
-// (EOPNOTSUPP after the first try), fallocate and copy_file_range (no such call in NFSv3; programs fall back), lseek
+// (EOPNOTSUPP after the first try; on cached mounts two of them are there, see ops_add_xattrs), fallocate and copy_file_range (no such call in NFSv3; programs fall back), lseek
 // (the kernel's own: everything is data), locks (the kernel's own, among the processes of this node).
 #include "node-plugin/cachefs/ops.h"
 
@@ -13,6 +13,7 @@
 #include "lib/base/mem.h"
 #include "node-plugin/cachefs/dir.h"
 #include "node-plugin/cachefs/inode.h"
+#include "node-plugin/cachefs/warm.h"
 
 #define BACKGROUND_MAX 256 // readahead and direct requests the kernel may have in flight (its default: 12)
 
@@ -109,6 +110,8 @@ int fs_new(struct nfs_share *share, const struct nfs_fh *root, const struct copy
     int r = nodes_new(root, &fs->nodes, err);
     if (r == 0 && fs->copies.cache)
         r = fetcher_new(fs, fs->copies.memory_limit, &fs->fetcher, err);
+    if (r == 0 && fs->copies.cache)
+        r = warmer_new(fs, err);
     if (r == 0)
         r = watch_start(fs, err);
     if (r < 0)
@@ -137,6 +140,7 @@ struct fs *fs_free(struct fs *fs) {
     if (!fs)
         return NULL;
     watch_stop(fs);
+    fs->warmer = warmer_free(fs->warmer);
     fs->fetcher = fetcher_free(fs->fetcher);
     close_handles(fs);
     inode_drop_all(fs);
@@ -149,6 +153,8 @@ struct fs *fs_free(struct fs *fs) {
 
 bool fs_drain(struct fs *fs, int64_t deadline_ns) {
     struct timespec pause = {.tv_nsec = 5 * NS_PER_MS};
+    if (fs->warmer)
+        warmer_stop(fs->warmer);
     while (clock_monotonic(fs->clock) < deadline_ns) {
         wb_sync_all(&fs->wb);
         size_t ops;

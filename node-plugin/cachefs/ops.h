@@ -36,6 +36,8 @@ void ops_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struc
 void ops_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi);
 void ops_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi);
 void ops_fsyncdir(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_file_info *fi);
+// ops_xattr.c: adds the operations that a cached mount has beside those of fs_operations
+void ops_add_xattrs(struct fuse_lowlevel_ops *operations);
 
 void op_read_origin(struct op *op); // waits for its turn, then reads op->offset and op->size from the origin
 

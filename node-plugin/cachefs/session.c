@@ -101,7 +101,11 @@ static int open_session(struct session *s, int fuse_fd) {
     (void)snprintf(max_read, sizeof max_read, "max_read=%u", s->fs->read_max);
     char *argv[] = {(char *)(uintptr_t) "stowage-cachefs", (char *)(uintptr_t) "-o", max_read, NULL};
     struct fuse_args args = FUSE_ARGS_INIT(3, argv);
-    s->fuse = fuse_session_new(&args, &fs_operations, sizeof fs_operations, s->fs);
+    struct fuse_lowlevel_ops operations = fs_operations;
+    if (s->fs->copies.cache)
+        ops_add_xattrs(&operations);
+    s->init.has_xattrs = operations.getxattr != NULL;
+    s->fuse = fuse_session_new(&args, &operations, sizeof operations, s->fs);
     fuse_opt_free_args(&args);
     if (!s->fuse)
         return -ENOMEM;

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "lib/base/log.h"
+#include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "node-plugin/cachefs/copy.h"
 
@@ -33,11 +34,21 @@ int volume_cache_open(const struct volume_cache_flags *flags, const char *origin
         return 0;
     }
     raise_descriptors();
-    const struct cache_options options = {.dir = flags->dir,
+    ret->dir = mem_strdup(flags->dir);
+    ret->volume = mem_strdup(str_empty(flags->tag) ? origin : flags->tag);
+    if (!ret->dir || !ret->volume)
+        return err_set(err, -ENOMEM, "out of memory");
+    const struct cache_options options = {.dir = ret->dir,
                                           .origin = origin,
-                                          .volume = str_empty(flags->tag) ? origin : flags->tag,
+                                          .volume = ret->volume,
                                           .volume_limit = (uint64_t)flags->size};
     return cache_open(&options, &ret->cache, err);
+}
+
+void volume_cache_close(struct copy_options *options) {
+    options->cache = cache_free(options->cache);
+    free(take_ptr(options->dir));
+    free(take_ptr(options->volume));
 }
 
 void volume_cache_probe(struct fs *fs, const char *dir) {

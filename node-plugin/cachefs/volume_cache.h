@@ -11,10 +11,12 @@ struct volume_cache_flags { // of the command line
     uint32_t ttl_s, settle_s;
     int64_t size, memory;
     bool no_passthrough;
+    char *warm_up; // paths that are fetched after the mount, separated by commas
 };
 
 // ret->cache stays NULL without a directory. `origin` names what the file handles are of.
 int volume_cache_open(const struct volume_cache_flags *flags, const char *origin, struct copy_options *ret,
                       struct err *err) must_check;
+void volume_cache_close(struct copy_options *options);
 // Chooses between passthrough and serving from the cache file, and says which and why in the log.
 void volume_cache_probe(struct fs *fs, const char *dir);
