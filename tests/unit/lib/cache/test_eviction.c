@@ -116,7 +116,7 @@ static void a_job_that_goes_on_to_other_data_gets_the_cache(void **state) {
         (void)epoch(cache, "a", FILES / 2, true);
     (void)epoch(cache, "b", FILES / 2, true);
     assert_true(epoch(cache, "b", FILES / 2, true) >= 0.7); // two windows of an eighth were needed to notice
-    for (int i = 0; i < 4; i++) // by then the last of the old ones are given up
+    for (int i = 0; i < 4; i++)                             // by then the last of the old ones are given up
         (void)epoch(cache, "b", FILES / 2, true);
     assert_true(epoch(cache, "b", FILES / 2, true) >= 0.99);
     // And back: what it asks for was seen before, so it takes longer, but not for ever.
