@@ -16,7 +16,8 @@ struct posix_files {
     pthread_mutex_t lock;
     struct posix_file *first;
     unsigned count, limit;
-    pthread_mutex_t sync[SYNC_LOCKS]; // one holds all files that share it for one fsync; taken before `lock`, by none with it
+    pthread_mutex_t
+        sync[SYNC_LOCKS]; // one holds all files that share it for one fsync; taken before `lock`, by none with it
 };
 
 bool posix_may(int fd, int mode) {
@@ -263,8 +264,8 @@ static int check_type(const struct statx *stx, enum posix_file_kind kind) {
     return S_ISREG(stx->stx_mode) ? 0 : S_ISDIR(stx->stx_mode) ? -EISDIR : -EINVAL;
 }
 
-static struct posix_file *file_new(struct posix_worker *worker, const struct nfs_fh *fh, enum posix_file_kind kind, int fd,
-                                   uint64_t ino) {
+static struct posix_file *file_new(struct posix_worker *worker, const struct nfs_fh *fh, enum posix_file_kind kind,
+                                   int fd, uint64_t ino) {
     struct posix_file *file = mem_zalloc(sizeof *file);
     if (!file) {
         (void)close(fd);

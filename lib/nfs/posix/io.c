@@ -150,7 +150,8 @@ int posix_write(struct posix_worker *worker, struct nfs_call *call) {
         uint8_t after[8];
         r = posix_file_sync(worker, file);
         posix_get_verifier(posix_owner(worker), after);
-        call->committed = r == 0 && memcmp(after, call->verifier, sizeof after) == 0; // else somebody else was told of a loss
+        call->committed =
+            r == 0 && memcmp(after, call->verifier, sizeof after) == 0; // else somebody else was told of a loss
     }
     call->count = done;
     posix_file_put(worker, file);

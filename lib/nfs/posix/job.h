@@ -27,7 +27,7 @@ struct posix_job_list {
 };
 
 struct posix_job *posix_job_new(struct nfs_call *call, const struct nfs_cred *default_cred) must_check;
-struct posix_job *posix_job_free(struct posix_job *job); // with what nobody took of its results
+struct posix_job *posix_job_free(struct posix_job *job);               // with what nobody took of its results
 void posix_job_answer(struct posix_job *job, struct nfs_call *origin); // moves the results
 
 void posix_job_append(struct posix_job_list *list, struct posix_job *job);
@@ -57,7 +57,7 @@ struct posix_pool {
 void posix_pool_answer(struct posix_pool *pool, struct nfs_call *call, int result);
 // With the lock held: takes the call away from its job, for posix_pool_answer or for nobody.
 struct nfs_call *posix_pool_detach(struct posix_pool *pool, struct posix_job *job);
-void posix_pool_unref(struct posix_pool *pool); // without the lock
+void posix_pool_unref(struct posix_pool *pool);             // without the lock
 int posix_worker_start(struct posix_pool *pool) must_check; // with the lock held
 void *posix_keeper_main(void *pool);
 int posix_thread_start(void *(*run)(void *), void *arg, const char *name, pthread_t *ret, bool detached) must_check;

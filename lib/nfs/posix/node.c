@@ -11,7 +11,7 @@
 
 #include "lib/nfs/posix/table.h"
 
-#define FUSE_MAGIC 0x65735546ul     // statfs(2)
+#define FUSE_MAGIC 0x65735546ul    // statfs(2)
 #define TABLE_ENTRIES (256u << 10) // about 150 bytes each
 #define TABLE_DESCRIPTORS 2048u
 

@@ -78,8 +78,9 @@ int posix_pool_new(const struct posix_pool_options *options, struct posix_pool *
         pool->options.free_owner = owner_stays;
         posix_pool_unref(pool);
     }
-    return r == -EPERM ? err_set(err, r, "this process may not act for other users; run it as root (CAP_SETUID, CAP_SETGID)")
-                       : err_set(err, r, "no thread for the file system: %s", err_name(r));
+    return r == -EPERM
+               ? err_set(err, r, "this process may not act for other users; run it as root (CAP_SETUID, CAP_SETGID)")
+               : err_set(err, r, "no thread for the file system: %s", err_name(r));
 }
 
 // ---- submit

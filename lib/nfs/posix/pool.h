@@ -19,7 +19,7 @@
 #include "lib/nfs/nfs.h"
 #include "lib/nfs/posix/creds.h"
 
-#define POSIX_ALIGN 4096u                        // of direct I/O
+#define POSIX_ALIGN 4096u                       // of direct I/O
 #define POSIX_BOUNCE (NFS_IO_MAX + POSIX_ALIGN) // bytes
 
 struct posix_pool;

@@ -114,8 +114,7 @@ int posix_share_open(const struct posix_options *options, struct nfs_share **ret
     share->uncached = options->uncached;
     share->root_fd = share->proc_fd = -1;
     share->path = mem_strdup(options->path);
-    share->info = (struct nfs_info){
-        .read_max = NFS_IO_MAX, .write_max = NFS_IO_MAX, .server = "", .path = share->path};
+    share->info = (struct nfs_info){.read_max = NFS_IO_MAX, .write_max = NFS_IO_MAX, .server = "", .path = share->path};
     r = share->path ? start(share, options, err) : err_set(err, -ENOMEM, "out of memory");
     if (r < 0) {
         share_free(share);

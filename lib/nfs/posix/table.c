@@ -117,7 +117,8 @@ static void drop_entry(struct posix_table *table, struct posix_entry *entry, str
 
 static void make_room(struct posix_table *table, struct closing *closing) {
     struct link *at = table->by_fd_use.prev;
-    for (int i = 0; i < LOOK_FOR_OLD && table->descriptors > table->limits.descriptors && at != &table->by_fd_use; i++) {
+    for (int i = 0; i < LOOK_FOR_OLD && table->descriptors > table->limits.descriptors && at != &table->by_fd_use;
+         i++) {
         struct posix_entry *entry = ENTRY_OF(at, by_fd_use);
         at = at->prev;
         if (entry->refs == 0 && closing->count < CLOSE_AT_ONCE)
