@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/support/cm.h"
+
 void posix_kit_need_root(void) {
     if (geteuid() == 0)
         return;
@@ -43,4 +45,38 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 void posix_kit_stop(struct posix_kit *kit) {
     kit->share = nfs_share_free(kit->share);
     (void)nftw(kit->path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+int posix_kit_run(struct posix_kit *kit, struct nfs_call *call) {
+    call->deadline_ns = clock_monotonic(&clock_system) + 60 * NS_PER_S;
+    return nfs_run(kit->share, call);
+}
+
+int posix_kit_result(struct posix_kit *kit, struct nfs_call call) {
+    int r = posix_kit_run(kit, &call);
+    free(call.text);
+    free(call.entries);
+    return r;
+}
+
+struct nfs_fh posix_kit_root(const struct posix_kit *kit) {
+    return nfs_share_info(kit->share)->root;
+}
+
+struct nfs_fh posix_kit_find(struct posix_kit *kit, const struct nfs_fh *dir, const char *name) {
+    struct nfs_call call = {.op = NFS_LOOKUP, .fh = *dir, .name = name};
+    assert_int_equal(posix_kit_run(kit, &call), 0);
+    return call.out_fh;
+}
+
+struct nfs_fh posix_kit_make(struct posix_kit *kit, enum nfs_op op, const struct nfs_fh *dir, const char *name,
+                             uint32_t mode, const struct nfs_cred *cred) {
+    struct nfs_call call = {.op = op,
+                            .fh = *dir,
+                            .name = name,
+                            .exclusive = true,
+                            .cred = cred,
+                            .set = {.mask = NFS_SET_MODE, .mode = mode}};
+    assert_int_equal(posix_kit_run(kit, &call), 0);
+    return call.out_fh;
 }

@@ -16,3 +16,13 @@ int posix_kit_start(struct posix_kit *kit, struct posix_options options) must_ch
 // Opens it anew, as after a restart of the process.
 int posix_kit_reopen(struct posix_kit *kit, struct posix_options options) must_check;
 void posix_kit_stop(struct posix_kit *kit); // removes the directory
+
+// Runs with a deadline that only a bug reaches. Texts and entries stay the caller's.
+int posix_kit_run(struct posix_kit *kit, struct nfs_call *call);
+// The same for what only the result is asked of.
+int posix_kit_result(struct posix_kit *kit, struct nfs_call call);
+struct nfs_fh posix_kit_root(const struct posix_kit *kit);
+// Looks up or makes, and fails the test when it cannot.
+struct nfs_fh posix_kit_find(struct posix_kit *kit, const struct nfs_fh *dir, const char *name);
+struct nfs_fh posix_kit_make(struct posix_kit *kit, enum nfs_op op, const struct nfs_fh *dir, const char *name,
+                             uint32_t mode, const struct nfs_cred *cred);
