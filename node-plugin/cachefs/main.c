@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// stowage-cachefs: mounts one directory of an NFS share in user space, in the foreground; or, with --serve, starts such
-// daemons for stowage-node.
+// stowage-cachefs: mounts one directory of an NFS share, or of a mounted file system, in user space, in the foreground; or,
+// with --serve, starts such daemons for stowage-node.
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
@@ -17,6 +17,7 @@
 #include "lib/base/str.h"
 #include "node-plugin/cachefs/fs.h"
 #include "node-plugin/cachefs/mount.h"
+#include "node-plugin/cachefs/origin.h"
 #include "node-plugin/cachefs/serve.h"
 #include "node-plugin/cachefs/session.h"
 #include "node-plugin/cachefs/subdir.h"
@@ -31,10 +32,10 @@
 #define DRAIN_NS (10 * NS_PER_S) // for data that no close or fsync has vouched for
 
 struct config {
-    char *server, *share, *sub_dir, *mount_point, *fs_name, *serve, *http;
+    char *server, *share, *origin_path, *sub_dir, *mount_point, *fs_name, *serve, *http;
     uint32_t nfs_port, mount_port, connections, ready_fd, stop_grace;
     int nfs_version, log_level, log_format;
-    bool read_only;
+    bool read_only, origin_uncached;
     struct volume_cache_flags cache;
 };
 
@@ -49,9 +50,13 @@ static const char *const formats[] = {"auto", "json", "text", NULL};
 
 #define AT(member) .offset = offsetof(struct config, member)
 static const struct field rows[] = {
-    {"server", FIELD_TEXT, AT(server), .value = "HOST", .help = "NFS server: name or address", .required = true},
-    {"share", FIELD_TEXT, AT(share), .value = "/PATH", .help = "exported path", .check = check_absolute,
-     .required = true},
+    {"server", FIELD_TEXT, AT(server), .value = "HOST", .help = "NFS server: name or address"},
+    {"share", FIELD_TEXT, AT(share), .value = "/PATH", .help = "exported path", .check = check_absolute},
+    {"origin-path", FIELD_TEXT, AT(origin_path), .value = "PATH",
+     .help = "directory of a mounted file system (CephFS, Lustre, GlusterFS, …) instead of an NFS share",
+     .check = check_absolute},
+    {"origin-uncached", FIELD_BOOL, AT(origin_uncached),
+     .help = "with --origin-path: keep its data out of the page cache, because it is cached above"},
     {"sub-dir", FIELD_TEXT, AT(sub_dir), .value = "DIR",
      .help = "directory inside the share that is mounted; the share itself if left out"},
     {"mount-point", FIELD_TEXT, AT(mount_point), .value = "PATH", .help = "existing directory to mount at",
@@ -106,8 +111,10 @@ static const struct fields flags = {.rows = rows, .count = ARRAY_SIZE(rows), .ki
 static void print_help(void) {
     (void)printf(
         "Usage: stowage-cachefs --server HOST --share /PATH --mount-point PATH [flags]\n"
+        "       stowage-cachefs --origin-path PATH --mount-point PATH [flags]\n"
         "       stowage-cachefs --serve SOCKET [--stop-grace SECONDS] [--http HOST:PORT]\n\n"
-        "Mounts a directory of an NFS share through FUSE, in the foreground, until it is unmounted or gets\n"
+        "Mounts a directory of an NFS share or of a mounted file system through FUSE, in the foreground, until it is "
+        "unmounted or gets\n"
         "SIGTERM. Every flag can also be given as an environment variable: STOWAGE_SERVER, STOWAGE_SUB_DIR …\n\n");
     fields_print_help(&flags);
 }
@@ -123,19 +130,21 @@ static void report(const struct config *config, int result, const struct err *er
 }
 
 static int open_share(const struct config *c, struct nfs_share **ret, struct err *err) {
-    struct nfs_options options = {.server = c->server,
-                                  .path = c->share,
-                                  .version = c->nfs_version == 0 ? 0 : c->nfs_version + 2,
-                                  .nfs_port = (uint16_t)c->nfs_port,
-                                  .mount_port = (uint16_t)c->mount_port,
-                                  .connections = c->connections,
-                                  .deadline_ns = clock_monotonic(&clock_system) + CONNECT_NS};
-    return nfs_share_open(&options, ret, err);
+    struct origin origin = {.server = c->server,
+                            .share = c->share,
+                            .nfs_version = c->nfs_version == 0 ? 0 : c->nfs_version + 2,
+                            .nfs_port = (uint16_t)c->nfs_port,
+                            .mount_port = (uint16_t)c->mount_port,
+                            .connections = c->connections,
+                            .path = c->origin_path,
+                            .uncached = c->origin_uncached || c->cache.dir};
+    return origin_open(&origin, clock_monotonic(&clock_system) + CONNECT_NS, ret, err);
 }
 
-static int open_cache(const struct config *c, struct copy_options *ret, struct err *err) {
-    struct str origin cleanup(str_done) = {0};
-    if (str_printf(&origin, "%s%s", c->server, c->share) < 0)
+static int open_cache(const struct config *c, struct nfs_share *share, struct copy_options *ret, struct err *err) {
+    const struct nfs_info *info = nfs_share_info(share);
+    struct str origin cleanup_str = {0};
+    if (str_printf(&origin, "%s:%s", info->server ? info->server : "", info->path) < 0)
         return err_set(err, -ENOMEM, "out of memory");
     return volume_cache_open(&c->cache, origin.data, ret, err);
 }
@@ -183,7 +192,8 @@ static int serve(const struct config *c, struct nfs_share *share, const struct c
     volume_cache_probe(*fs, c->cache.dir);
     report(c, 0, NULL);
     warm_up(*fs, c->cache.warm_up);
-    log_info("mounted", LOG_S("mount_point", c->mount_point), LOG_S("server", c->server), LOG_S("share", c->share));
+    log_info("mounted", LOG_S("mount_point", c->mount_point), LOG_S("server", nfs_share_info(share)->server),
+             LOG_S("share", nfs_share_info(share)->path));
     bool ended = !wait_for_end(*session, signals);
     if (!ended) {
         mount_detach(c->mount_point);
@@ -202,7 +212,7 @@ static int run(const struct config *c, int signals) {
     struct copy_options copies = {0};
     int r = open_share(c, &share, &err);
     if (r == 0)
-        r = open_cache(c, &copies, &err);
+        r = open_cache(c, share, &copies, &err);
     if (r == 0)
         r = serve(c, share, &copies, signals, &fs, &session, &err);
     if (r < 0)

@@ -166,10 +166,22 @@ void ops_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, s
     read_dir(req, size, offset, fi, true);
 }
 
-// NFS changes names on stable storage before it answers (RFC 1813 section 4.8).
+static void dir_synced(struct op *op) {
+    op_reply_error(op, op->result);
+}
+
+// NFS changes names on stable storage before it answers (RFC 1813 section 4.8); a mounted file system has to be asked.
 void ops_fsyncdir(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_file_info *fi) {
-    (void)id;
+    struct fs *fs = fuse_req_userdata(req);
     (void)datasync;
     (void)fi;
-    (void)fuse_reply_err(req, 0);
+    if (nfs_share_info(fs->share)->version != 0) {
+        (void)fuse_reply_err(req, 0);
+        return;
+    }
+    struct op *op = op_for(req, id);
+    if (!op)
+        return;
+    op_prepare(op, NFS_COMMIT, &op->fh);
+    op_call(op, dir_synced);
 }
