@@ -28,6 +28,8 @@
 #include "node-plugin/cachefs/nodes.h"
 #include "node-plugin/cachefs/parents.h"
 #include "node-plugin/cachefs/rewalk.h"
+#include "node-plugin/cachefs/spool.h"
+#include "node-plugin/cachefs/state.h"
 #include "node-plugin/cachefs/writeback.h"
 
 #define FS_TIMEOUT_S 1.0                // attributes and names, in the kernel
@@ -49,6 +51,7 @@ struct inode {    // a file that is open or holds written data
     struct nfs_fh silly_dir;
     struct nfs_cred silly_cred;
     char silly_name[40];
+    uint32_t silly_record; // of fs->sillies; 0: none
 };
 
 struct file { // what a FUSE file handle stands for
@@ -81,6 +84,7 @@ struct op {
     struct inode *inode;
     struct file *file;
     struct dir *dir;
+    uint64_t unique; // of the request, without FUSE_ABI_UNIQUE_RESEND; 0: own work
     uint64_t id, id2, moment;
     uint64_t changes; // nodes_moment when a call that changes something was made
     int64_t asked_ns;
@@ -93,6 +97,8 @@ struct op {
     struct wb_write write;
     void (*then)(struct op *op); // where a part shared by several operations goes on
     unsigned flags, tries;
+    uint32_t silly_record; // of fs->sillies, being made
+    uint32_t call_record;  // of fs->calls
     int error;
     char name[NFS_NAME_MAX + 1], name2[NFS_NAME_MAX + 1];
     char *text;
@@ -101,14 +107,20 @@ struct op {
 struct fs {
     struct nfs_share *share;
     struct fuse_session *session;
+    bool replaying;          // INIT of a former daemon: what is answered goes nowhere
     struct init_flags *init; // what was agreed with the kernel; the session's
     const struct clock *clock;
+    struct state *state; // what outlives this process
+    bool own_state;
     struct nodes *nodes;
-    struct handles files, dirs;
+    struct handles files, dirs;          // of struct file_record, dir_record
+    struct slots calls, sillies, pieces; // of struct call_record, silly_record, piece_record
+    struct spool spool;
     struct creds creds;
     struct parents parents;
     struct rewalk rewalk;
-    struct bufs bufs;
+    struct bufs bufs;     // for answers
+    struct bufs requests; // in the spool: written data stays where the kernel put it
     struct wb_mount wb;
     bool read_only;
     uint32_t read_max;
@@ -135,12 +147,14 @@ struct fs {
     size_t interrupted_count;
 };
 
-// `share` stays the caller's; it must outlive fs_free.
-int fs_new(struct nfs_share *share, const struct nfs_fh *root, bool read_only, struct fs **ret,
+// `share` and `state` stay the caller's; they must outlive fs_free. With `state` NULL nothing outlives this process.
+// A state that another daemon left is taken over (resume.h); `root` is not needed then.
+int fs_new(struct nfs_share *share, const struct nfs_fh *root, bool read_only, struct state *state, struct fs **ret,
            struct err *err) must_check;
 // After the last request; what is still in flight must have been ended (nfs_share_free).
 struct fs *fs_free(struct fs *fs);
 DEFINE_CLEANUP(fs)
+size_t fs_op_count(struct fs *fs); // in flight
 // Waits until all written data is on stable storage and the daemon's own work is done, at most until `deadline_ns`.
 bool fs_drain(struct fs *fs, int64_t deadline_ns);
 

@@ -30,9 +30,12 @@ struct node_stamp { // which state of a file something was based on; size and bo
 struct nodes;
 
 int nodes_new(const struct nfs_fh *root, struct nodes **ret, struct err *err) must_check;
+// In the memory file `fd`, which stays the caller's: a new table, or (`root` NULL) the one that a former process left,
+// in whatever moment it ended. -EPROTO when that is of another layout.
+int nodes_open(int fd, const struct nfs_fh *root, struct nodes **ret, struct err *err) must_check;
+uint64_t nodes_layout(void); // differs when the memory file is laid out differently
 struct nodes *nodes_free(struct nodes *nodes);
 DEFINE_CLEANUP(nodes)
-int nodes_fd(const struct nodes *nodes); // the memory file
 
 // Finds or makes the node of a handle and adds one to its lookup count.
 int nodes_look_up(struct nodes *nodes, const struct nfs_fh *fh, uint64_t *ret_id) must_check;
@@ -54,6 +57,10 @@ uint64_t nodes_kernel_size(struct nodes *nodes, uint64_t id);
 void nodes_kernel_wrote(struct nodes *nodes, uint64_t id, uint64_t end);
 void nodes_kernel_truncated(struct nodes *nodes, uint64_t id);
 bool node_stamp_eq(const struct node_stamp *a, const struct node_stamp *b); // both valid and equal
+
+// The last error of written data, and how many there were; 0 and 0 when there was none.
+void nodes_set_error(struct nodes *nodes, uint64_t id, int error, unsigned count);
+void nodes_error(struct nodes *nodes, uint64_t id, int *ret_error, unsigned *ret_count);
 
 // Changes made through this mount: what the server said before one must not be shown after it.
 uint64_t nodes_moment(struct nodes *nodes);

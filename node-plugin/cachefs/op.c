@@ -8,6 +8,8 @@
 #include "node-plugin/cachefs/attr.h"
 #include "node-plugin/cachefs/dir.h"
 #include "node-plugin/cachefs/inode.h"
+#include "node-plugin/cachefs/ops.h"
+#include "node-plugin/cachefs/resume.h"
 
 static void on_interrupt(fuse_req_t req, void *number) {
     watch_interrupt(fuse_req_userdata(req), (uint64_t)(uintptr_t)number);
@@ -40,7 +42,11 @@ struct op *op_new(struct fs *fs, fuse_req_t req) {
     if (req) {
         const struct fuse_ctx *ctx = fuse_req_ctx(req);
         op->pid = ctx->pid;
+        uint64_t unique = session_request_unique();
+        op->unique = unique & ~FUSE_ABI_UNIQUE_RESEND;
         creds_get(&fs->creds, ctx->pid, ctx->uid, ctx->gid, &op->cred);
+        if (unique & FUSE_ABI_UNIQUE_RESEND)
+            resume_request(op);
         fuse_req_interrupt_func(req, on_interrupt, (void *)(uintptr_t)op->number);
     }
     return op;
@@ -80,7 +86,7 @@ static void op_unref(struct op *op) {
             (void)pthread_cond_broadcast(&fs->idle);
     }
     bufs_put(&fs->bufs, op->buf);
-    bufs_put(&fs->bufs, op->write.buf);
+    bufs_put(&fs->requests, op->write.buf);
     free(op->call.text);
     free(op->call.entries);
     free(op->text);

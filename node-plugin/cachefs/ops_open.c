@@ -19,7 +19,11 @@ int file_open(struct op *op, const struct nfs_cred *cred, struct fuse_file_info 
     if (!file)
         return -ENOMEM;
     file->inode = inode_get(op->fs, op->inode->id, &op->inode->fh);
-    int r = file->inode ? handles_add(&op->fs->files, file, &fi->fh) : -ENOMEM;
+    unsigned seen = file->inode ? wb_error_now(&file->inode->wb) : 0;
+    struct file_record record = {
+        .node = op->inode->id, .unique = op->unique, .cred = *cred, .flags = fi->flags, .error_seen = seen};
+    record.created = op->target.len != 0;
+    int r = file->inode ? handles_add(&op->fs->files, file, &record, &fi->fh) : -ENOMEM;
     if (r < 0) {
         if (file->inode)
             inode_put(file->inode);
@@ -28,7 +32,7 @@ int file_open(struct op *op, const struct nfs_cred *cred, struct fuse_file_info 
     }
     file->cred = *cred;
     file->flags = fi->flags;
-    file->error_seen = wb_error_now(&file->inode->wb);
+    file->error_seen = seen;
     inode_opened(file->inode);
     return 0;
 }

@@ -24,7 +24,7 @@ static int set_up(void **state) {
     f.share = fake_nfs_open(f.store);
     f.root = nfs_share_info(f.share)->root;
     *state = &f;
-    return fs_new(f.share, &f.root, false, &f.fs, NULL);
+    return fs_new(f.share, &f.root, false, NULL, &f.fs, NULL);
 }
 static int tear_down(void **state) {
     struct fixture *f = *state;
