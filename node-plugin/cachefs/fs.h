@@ -99,6 +99,7 @@ struct op {
     unsigned flags, tries;
     uint32_t silly_record; // of fs->sillies, being made
     uint32_t call_record;  // of fs->calls
+    unsigned before;       // bits of enum nfs_op that a former daemon had submitted for it
     int error;
     char name[NFS_NAME_MAX + 1], name2[NFS_NAME_MAX + 1];
     char *text;
@@ -112,6 +113,8 @@ struct fs {
     const struct clock *clock;
     struct state *state; // what outlives this process
     bool own_state;
+    uint32_t life;      // number of this daemon
+    int64_t resumed_ns; // when it took over; 0: it did not, or what came of that is over
     struct nodes *nodes;
     struct handles files, dirs;          // of struct file_record, dir_record
     struct slots calls, sillies, pieces; // of struct call_record, silly_record, piece_record

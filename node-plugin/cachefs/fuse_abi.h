@@ -6,7 +6,12 @@
 
 #include <stdint.h>
 
-#define FUSE_ABI_INIT 26u // opcode
+enum { // opcodes
+    FUSE_ABI_OPEN = 14,
+    FUSE_ABI_INIT = 26,
+    FUSE_ABI_OPENDIR = 27,
+    FUSE_ABI_CREATE = 35,
+};
 
 // Flags of INIT, both ways: the low half in `flags`, the high half in `flags2`, which counts only with INIT_EXT.
 #define FUSE_ABI_INIT_EXT (UINT64_C(1) << 30)

@@ -26,6 +26,7 @@ struct keeper {
     struct state_head *head;
     char program[PATH_MAX];
     pid_t daemon;
+    int64_t started_ns;
     bool ending, upgrade; // upgrade: the daemon was told to stop for the new program
     int64_t ends[ENDS_MAX];
     unsigned end_count;
@@ -103,6 +104,7 @@ static void become_daemon(const struct keeper *k, pid_t keeper) {
 
 static int start_daemon(struct keeper *k) {
     pid_t self = getpid();
+    k->started_ns = clock_monotonic(&clock_system);
     k->daemon = fork();
     if (k->daemon < 0)
         return -errno;
@@ -121,8 +123,9 @@ static unsigned count_end(struct keeper *k) {
     return recent;
 }
 
-static void pause_before(unsigned recent) {
-    if (recent < 3)
+// Only before one that follows a daemon which did not even live a second: programs wait meanwhile.
+static void pause_before(const struct keeper *k, unsigned recent) {
+    if (recent < 3 || clock_monotonic(&clock_system) - k->started_ns > NS_PER_S)
         return;
     struct timespec pause = {.tv_nsec = (recent < 10 ? recent : 10) * 50 * NS_PER_MS};
     (void)nanosleep(&pause, NULL);
@@ -197,7 +200,7 @@ static bool shall_follow(struct keeper *k, int status) {
                 LOG_I("daemon", k->daemon), LOG_S("how", how),
                 LOG_I("status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)), LOG_I("recent", recent));
     if (again)
-        pause_before(recent);
+        pause_before(k, recent);
     return again;
 }
 

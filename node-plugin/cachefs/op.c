@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "node-plugin/cachefs/again.h"
 #include "node-plugin/cachefs/attr.h"
 #include "node-plugin/cachefs/dir.h"
 #include "node-plugin/cachefs/inode.h"
@@ -45,8 +46,11 @@ struct op *op_new(struct fs *fs, fuse_req_t req) {
         uint64_t unique = session_request_unique();
         op->unique = unique & ~FUSE_ABI_UNIQUE_RESEND;
         creds_get(&fs->creds, ctx->pid, ctx->uid, ctx->gid, &op->cred);
-        if (unique & FUSE_ABI_UNIQUE_RESEND)
-            resume_request(op);
+        if (unique & FUSE_ABI_UNIQUE_RESEND) {
+            again_find(op);
+            if (session_request_opens())
+                resume_request(op);
+        }
         fuse_req_interrupt_func(req, on_interrupt, (void *)(uintptr_t)op->number);
     }
     return op;
@@ -94,6 +98,7 @@ static void op_unref(struct op *op) {
 }
 
 void op_end(struct op *op) {
+    again_done(op);
     if (op->inode)
         inode_put(take_ptr(op->inode));
     op_unref(op);
@@ -117,6 +122,7 @@ static void call_done(struct nfs_call *call) {
         op->state = OP_RUNNING;
         op->result = op->interrupted && call->result == -ECANCELED ? -EINTR : call->result;
     }
+    again_answered(op);
     op->step(op);
 }
 
@@ -127,6 +133,7 @@ void op_call(struct op *op, void (*step)(struct op *op)) {
     op->call.arg = op;
     op->moment = wb_moment(&op->fs->wb);
     if (nfs_op_changes(op->call.op)) {
+        again_submitting(op);
         op->changes = nodes_moment(op->fs->nodes);
         op->asked_ns = clock_monotonic(op->fs->clock);
     }

@@ -49,3 +49,4 @@ void file_close(struct fs *fs, struct fuse_file_info *fi);
 void *session_take_buffer(void);
 // The number of that request, with FUSE_ABI_UNIQUE_RESEND when a former daemon had it; 0: none.
 uint64_t session_request_unique(void);
+bool session_request_opens(void); // does it ask for a handle?

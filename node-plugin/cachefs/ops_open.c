@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include "lib/base/mem.h"
+#include "node-plugin/cachefs/again.h"
 #include "node-plugin/cachefs/attr.h"
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/ops.h"
@@ -204,12 +205,18 @@ static void existing_looked_up(struct op *op) {
         return;
     }
     op->target = op->call.out_fh;
-    op->tries = 1;
-    ask_access(op);
+    if (again_was(op, NFS_CREATE) && op->call.has_attr && op->call.attr.size == 0) {
+        opened(op); // this request made it
+    } else if (op->fi.flags & O_EXCL) {
+        op_reply_error(op, -EEXIST);
+    } else {
+        op->tries = 1;
+        ask_access(op);
+    }
 }
 
 static void created(struct op *op) {
-    if (op->result == -EEXIST && !(op->fi.flags & O_EXCL)) { // somebody else was faster
+    if (op->result == -EEXIST && (!(op->fi.flags & O_EXCL) || again_was(op, NFS_CREATE))) { // somebody else was faster
         op_prepare(op, NFS_LOOKUP, &op->fh)->name = op->name;
         op_call(op, existing_looked_up);
         return;

@@ -122,6 +122,8 @@ static int each_handle(struct fs *fs, struct handles *handles, int (*restore)(st
 }
 
 int resume_state(struct fs *fs, struct err *err) {
+    fs->life = fs->state->head->restarts + fs->state->head->handovers;
+    fs->resumed_ns = clock_monotonic(fs->clock);
     int r = each_slot(fs, &fs->pieces, restore_piece);
     if (r == 0)
         r = each_slot(fs, &fs->sillies, restore_silly);

@@ -8,5 +8,5 @@
 int resume_state(struct fs *fs, struct err *err) must_check;
 // Starts what the former daemon owed: sends the data, removes names. Once the session stands.
 void resume_work(struct fs *fs);
-// A request that a former daemon had begun comes again: what that one made for it is undone.
+// A request for a handle comes again: the one that a former daemon made for it, and could not tell, is closed.
 void resume_request(struct op *op);

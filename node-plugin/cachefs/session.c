@@ -31,6 +31,7 @@ struct session {
 
 static _Thread_local struct fuse_buf *reading; // the request this thread works on
 static _Thread_local uint64_t reading_unique;
+static _Thread_local uint32_t reading_opcode;
 
 void *session_take_buffer(void) {
     return reading ? take_ptr(reading->mem) : NULL;
@@ -38,6 +39,10 @@ void *session_take_buffer(void) {
 
 uint64_t session_request_unique(void) {
     return reading_unique;
+}
+
+bool session_request_opens(void) {
+    return reading_opcode == FUSE_ABI_OPEN || reading_opcode == FUSE_ABI_OPENDIR || reading_opcode == FUSE_ABI_CREATE;
 }
 
 // The successor of this daemon cannot ask the kernel what was agreed.
@@ -78,6 +83,7 @@ static void process(struct session *s, struct fuse_buf *buf) {
     memcpy(&header, buf->mem, sizeof header); // the kernel sends no less
     reading = buf;
     reading_unique = header.unique;
+    reading_opcode = header.opcode;
     fuse_session_process_buf(s->fuse, buf);
     reading = NULL;
     reading_unique = 0;

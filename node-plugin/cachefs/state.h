@@ -61,6 +61,7 @@ struct dir_record { // an open directory
 struct call_record { // a request that changes names, once a call for it is on its way
     struct slot slot;
     uint64_t unique;
+    uint32_t life;         // number of the daemon that worked on it last
     atomic_uint submitted; // bits of enum nfs_op; 0 once the server refused
 };
 

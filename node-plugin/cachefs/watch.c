@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <time.h>
 
+#include "node-plugin/cachefs/again.h"
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/op.h"
 
@@ -87,6 +88,7 @@ static bool look_at_watched(struct fs *fs) {
 }
 
 static bool second_passed(struct fs *fs) {
+    again_forget_old(fs);
     bufs_trim(&fs->bufs);
     bufs_trim(&fs->requests);
     wb_tick(&fs->wb);

@@ -5,6 +5,7 @@
 #   cachefs_kit_start            needs root; sets WORK, EXPORT and the server's variables; skips (77) where it cannot run
 #   cachefs_mount NAME [FLAG...] mounts the share at $WORK/NAME; its pid is in $WORK/NAME.pid
 #   cachefs_umount NAME          unmounts and waits until the process ended; fails after 15 s
+#   cachefs_umount_wait NAME     the latter part of it, for what is unmounted already
 #   cachefs_server stop|start    the server, on the same ports
 
 ROOT=${ROOT:-$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")}
@@ -85,9 +86,13 @@ cachefs_mount() {
 }
 
 cachefs_umount() {
+    cachefs_detach "$WORK/$1" || fail "cannot unmount $1"
+    cachefs_umount_wait "$1"
+}
+
+cachefs_umount_wait() {
     local pid
     pid=$(cat "$WORK/$1.pid")
-    cachefs_detach "$WORK/$1" || fail "cannot unmount $1"
     for _ in $(seq 150); do
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.1
