@@ -6,6 +6,7 @@
 #   cachefs_mount NAME [FLAG...] mounts the share at $WORK/NAME; its pid is in $WORK/NAME.pid. With CACHEFS_CACHE=1 in the
 #                                environment each mount has a cache of its own, as if it were on a node of its own
 #   cachefs_umount NAME          unmounts and waits until the process ended; fails after 15 s
+#   cachefs_umount_wait NAME     the latter part of it, for what is unmounted already
 #   cachefs_server stop|start    the server, on the same ports
 
 ROOT=${ROOT:-$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")}
@@ -90,9 +91,13 @@ cachefs_mount() {
 }
 
 cachefs_umount() {
+    cachefs_detach "$WORK/$1" || fail "cannot unmount $1"
+    cachefs_umount_wait "$1"
+}
+
+cachefs_umount_wait() {
     local pid
     pid=$(cat "$WORK/$1.pid")
-    cachefs_detach "$WORK/$1" || fail "cannot unmount $1"
     for _ in $(seq 150); do
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.1
