@@ -45,31 +45,29 @@ section_epochs() {
 # --- weight
 
 section_weight() {
-    local side pids=() readers=() sampler before cpu
+    local side pids=() readers=() sampler sampling before cpu
     cached_flags "$WORK/weight" ttl
     stowage_start stowage "${flags[@]}"
     sleep 1
-    sample memory "${PID[stowage]}" >"$WORK/memory" &
-    sampler=$!
-    sleep 0.5
-    kill "$sampler" && wait "$sampler"
+    sample memory "${PID[stowage]}" </dev/null >"$WORK/memory"
     single volume_rss_mib MiB "$(cut -d ' ' -f 1 "$WORK/memory")"
     single volume_pss_mib MiB "$(cut -d ' ' -f 2 "$WORK/memory")"
 
-    # Readers of pages that are hot, through descriptors that are open: as fast as it gets, and none of the daemon's business.
+    # One reader of hot pages, as fast as it gets, and one of the disk: neither is the daemon's business.
     reader seq "$WORK/m/stowage/big" 0 >/dev/null
     cat "$WORK/m/stowage/big" >/dev/null
-    for _ in 1 2; do
-        reader seq "$WORK/m/stowage/big" 6 >>"$WORK/speeds" &
-        readers+=($!)
-    done
+    reader seq "$WORK/m/stowage/big" 6 >"$WORK/speeds-buffered" &
+    readers+=($!)
+    reader seq "$WORK/m/stowage/big" 6 direct >"$WORK/speeds-direct" &
+    readers+=($!)
     sleep 0.5
     before=$(sample cpu "${PID[stowage]}")
     sleep 5
     cpu=$(sample cpu "${PID[stowage]}")
     wait "${readers[@]}"
     single daemon_cpu percent "$(awk -v a="$before" -v b="$cpu" 'BEGIN { printf "%.2f", (b - a) / 5 * 100 }')"
-    single daemon_cpu_read MB/s "$(awk '{ sum += $1 } END { print sum }' "$WORK/speeds")"
+    single daemon_cpu_buffered MB/s "$(cat "$WORK/speeds-buffered")"
+    single daemon_cpu_direct MB/s "$(cat "$WORK/speeds-direct")"
     side_stop stowage
     rm -rf "$WORK/weight"
 
@@ -80,8 +78,10 @@ section_weight() {
         pids+=("${PID[$side]}")
     done
     drop_pages
-    sample memory "${pids[@]}" >"$WORK/memory" &
+    mkfifo "$WORK/sampling"
+    sample memory "${pids[@]}" <"$WORK/sampling" >"$WORK/memory" &
     sampler=$!
+    exec {sampling}>"$WORK/sampling"
     readers=()
     reader seq "$WORK/m/one/big" 0 >/dev/null &
     readers+=($!)
@@ -90,7 +90,8 @@ section_weight() {
     tar_read "$WORK/m/three" tree >/dev/null &
     readers+=($!)
     wait "${readers[@]}"
-    kill "$sampler" && wait "$sampler"
+    exec {sampling}>&-
+    wait "$sampler"
     single node_rss_mib MiB "$(cut -d ' ' -f 1 "$WORK/memory")"
     single node_pss_mib MiB "$(cut -d ' ' -f 2 "$WORK/memory")"
     for side in one two three; do side_stop "$side"; done
@@ -100,7 +101,7 @@ section_weight() {
 
 # --- outages
 
-child_of() { cat "/proc/$1/task/$1/children" 2>/dev/null | awk '{ print $1 }'; }
+child_of() { awk '{ print $1 }' "/proc/$1/task/$1/children" 2>/dev/null || true; }
 new_child() { local now && now=$(child_of "$1") && [ -n "$now" ] && [ "$now" != "$2" ]; }
 crash() { # the daemon is the keeper's child
     local old

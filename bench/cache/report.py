@@ -53,11 +53,14 @@ def section(path):
         about[name] = unit, base
     for name, sides in figures.items():
         unit, base = about[name]
+        sides = dict(sorted(sides.items(), key=lambda item: (item[0] != base, not item[0].startswith(OURS), item[0])))
         for side, rounds in sides.items():
             yield (name if base == "-" else f"{name}_{side}"), statistics.median(rounds.values()), unit
         for side, rounds in sides.items():
-            ratios = [value / sides[base][r] for r, value in rounds.items() if r in sides.get(base, {})]
-            if side != base and ratios:
+            if base == "-" or side == base:
+                continue
+            ratios = [value / sides[base][r] for r, value in rounds.items() if r in sides[base]]
+            if ratios:
                 yield f"{name}_ratio" + ("" if side == OURS else f"_{side}"), statistics.median(ratios), "ratio"
 
 

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What processes and their descendants take.
 
-usage: sample.py memory PID…     the most that was seen until SIGTERM: "RSS_MIB PSS_MIB" (PSS counts a shared page once)
+usage: sample.py memory PID…     the most that was seen until its standard input ends: "RSS_MIB PSS_MIB" (PSS counts a page
+                                 that several share once)
        sample.py cpu PID…        processor time until now, in seconds
-       sample.py pids PID…       the processes
 """
 import os
-import signal
+import select
 import sys
-import time
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -54,20 +53,15 @@ def cpu(pid):
 
 def main():
     what, pids = sys.argv[1], sys.argv[2:]
-    if what == "pids":
-        print(*family(pids))
-    elif what == "cpu":
+    if what == "cpu":
         print(sum(map(cpu, family(pids))) / TICK)
     else:
-        going = [True]
-        signal.signal(signal.SIGTERM, lambda *_: going.clear())
         most = [0, 0]
         while True:
             now = [memory(pid) for pid in family(pids)]
             most = [max(old, sum(one[i] for one in now)) for i, old in enumerate(most)]
-            if not going:
+            if select.select([0], [], [], 0.1)[0]:
                 break
-            time.sleep(0.1)
         print(f"{most[0] / 1024:.1f} {most[1] / 1024:.1f}")
 
 

@@ -32,7 +32,8 @@ stowage_start() {
     fi
 }
 
-# cached_flags DIR MODE: of a volume that caches in DIR; with --plain there are none
+# cached_flags DIR MODE: sets `flags`, those of a volume that caches in DIR; with --plain there are none
+# shellcheck disable=SC2034 # for the caller
 cached_flags() {
     flags=()
     [ "$PLAIN" = 1 ] || flags=(--cache-dir "$1" --cache-mode "$2" --cache-ttl 60 --cache-volume "bench-$2")
