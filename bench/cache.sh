@@ -11,6 +11,7 @@
 #   CACHE_DIR: a directory on the disk to measure, ext4 or XFS (default /var/tmp); CACHE_ROUNDS, CACHE_SECONDS a measurement
 #
 # Every round measures all sides one after the other, in turns; a ratio is the median of the rounds' ratios.
+# shellcheck disable=SC2317 # sections, measurements and what they use are called by their names
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
@@ -148,11 +149,11 @@ section_warm() {
     stowage_start stowage "${flags[@]}"
     fill stowage
     # What needs hot pages comes first: later ones drop them.
-    for figure in warm_seq_buffered_hot warm_seq_direct_hot; do turns $figure MB/s native "$ROUNDS" native stowage; done
+    for figure in warm_seq_buffered_hot warm_seq_direct_hot; do turns "$figure" MB/s native "$ROUNDS" native stowage; done
     turns warm_rand_qd1_pages op/s native "$ROUNDS" native stowage
     turns mmap_hot fault/s native "$ROUNDS" native stowage
-    for figure in warm_seq_buffered_cold warm_seq_direct_cold; do turns $figure MB/s native "$ROUNDS" native stowage; done
-    for figure in warm_rand_qd1 warm_rand_qd32; do turns $figure op/s native "$ROUNDS" native stowage; done
+    for figure in warm_seq_buffered_cold warm_seq_direct_cold; do turns "$figure" MB/s native "$ROUNDS" native stowage; done
+    for figure in warm_rand_qd1 warm_rand_qd32; do turns "$figure" op/s native "$ROUNDS" native stowage; done
     turns mmap_cold fault/s native "$ROUNDS" native stowage
     report
     for mode in $modes; do # they share what is cached
@@ -166,7 +167,7 @@ section_warm() {
     for mode in $modes; do side_stop "stowage_$mode"; done
     for figure in tree tree_stat; do
         for side in native stowage; do "measure_$figure" "$side" >/dev/null; done
-        turns $figure s native "$ROUNDS" native stowage
+        turns "$figure" s native "$ROUNDS" native stowage
     done
     side_stop stowage
     report
@@ -181,7 +182,7 @@ measure_peer_small() { measure_small "$1"; }
 measure_peer_tree() { times tar_read "$(side_path "$1")" "${peer_parts[@]}"; }
 
 section_peers() {
-    local rounds=$(((ROUNDS + 1) / 2)) sides=(native) side figure part peer_parts=()
+    local rounds=$((ROUNDS / 2 > 1 ? ROUNDS / 2 : 2)) sides=(native) side figure part peer_parts=()
     for part in $(seq -f '%02.0f' 0 $((PEER_TREE / 1000 - 1))); do peer_parts+=("tree/$part"); done
     say "# peers read $PEER_TREE files of the tree"
     if [ "$PLAIN" = 0 ]; then
@@ -241,14 +242,26 @@ section_cold() {
 # shellcheck source=bench/cache/life.sh
 . "$ROOT/bench/cache/life.sh"
 
-"$ROOT/bench/cache/make_set.py" "$WORK/native" "$MIB" "$SMALL" "$TREE"
-cp -a "$WORK/native" "$WORK/export"
-nfs_server_start "$WORK/nfs" "$WORK/export" || die "no NFS server"
-# shellcheck disable=SC1091
-. "$WORK/nfs/env"
-say "# load before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
-say "# disk: $(df --output=fstype,source "$WORK" | tail -n 1); $MIB MiB in one file, $SMALL files of 128 KiB, a tree of $TREE files"
-[ "$PLAIN" = 0 ] || say "# --plain: what is called stowage is the mount without a cache"
-for section in $SECTIONS; do "section_$section"; done
-"$ROOT/bench/cache/report.py" --aims "$RESULTS"
-nfs_server_stop "$WORK/nfs"
+main() { # one function, so that bash has read all of this script before it runs for minutes
+    local section side rc=0
+    "$ROOT/bench/cache/make_set.py" "$WORK/native" "$MIB" "$SMALL" "$TREE"
+    cp -a "$WORK/native" "$WORK/export"
+    nfs_server_start "$WORK/nfs" "$WORK/export" || die "no NFS server"
+    # shellcheck disable=SC1091
+    . "$WORK/nfs/env"
+    say "# load before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
+    say "# disk: $(df --output=fstype,source "$WORK" | tail -n 1); $MIB MiB in one file, $SMALL files of 128 KiB, a tree of $TREE files"
+    [ "$PLAIN" = 0 ] || say "# --plain: what is called stowage is the mount without a cache"
+    for section in $SECTIONS; do # in a sub-shell with -e of its own: the others go on when one fails
+        (
+            trap 'for side in "${!PID[@]}"; do side_stop "$side"; done' EXIT
+            "section_$section"
+        ) &
+        wait "$!" || { rc=1 && note "section $section failed (above)"; }
+    done
+    say "# load after: $(cut -d ' ' -f 1-3 /proc/loadavg)"
+    "$ROOT/bench/cache/report.py" --aims "$RESULTS"
+    nfs_server_stop "$WORK/nfs"
+    return "$rc"
+}
+main

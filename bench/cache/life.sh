@@ -106,6 +106,7 @@ new_child() { local now && now=$(child_of "$1") && [ -n "$now" ] && [ "$now" != 
 crash() { # the daemon is the keeper's child
     local old
     old=$(child_of "${PID[stowage]}")
+    [ -n "$old" ] || return 0 # the one before has not come back: the readers tell
     kill -KILL "$old"
     wait_until 10 new_child "${PID[stowage]}" "$old" || note "no new daemon within 10 s"
 }
@@ -124,16 +125,17 @@ outage() {
     readers+=($!)
     timeout -k 1 $limit "$BIN/bench-cache-stall" reopen "$WORK/m/stowage/small" "$OUTAGE_S" >"$WORK/stall-open" &
     readers+=($!)
-    fio --name=outage --filename="$WORK/m/stowage/big" --readonly --rw=randread --bs=64k --ioengine=psync --numjobs=2 --invalidate=0 \
-        --size="${MIB}M" --continue_on_error=all --group_reporting --time_based --runtime="$OUTAGE_S" --rate=200m \
-        --output-format=json >"$WORK/fio.json" 2>"$WORK/fio.log" &
+    # Direct: every read is asked of the daemon, be it in the page cache or not.
+    timeout -k 1 $limit fio --name=outage --filename="$WORK/m/stowage/big" --readonly --rw=randread --bs=64k --direct=1 \
+        --ioengine=psync --numjobs=2 --invalidate=0 --size="${MIB}M" --continue_on_error=all --group_reporting --time_based \
+        --runtime="$OUTAGE_S" --rate=50m --output-format=json >"$WORK/fio.json" 2>"$WORK/fio.log" &
     readers+=($!)
     for _ in 1 2 3; do
         sleep $((OUTAGE_S / 5))
         "$what"
     done
     wait "${readers[@]}" || note "a reader did not end well"
-    python3 - "$WORK" >"$WORK/fio-stall" <<'PY'
+    python3 - "$WORK" >"$WORK/stall-fio" <<'PY'
 import json, sys
 text = open(sys.argv[1] + "/fio.json").read()
 try:
@@ -142,7 +144,6 @@ try:
 except (ValueError, KeyError):
     print(1, 0, 0)
 PY
-    cp "$WORK/fio-stall" "$WORK/stall-fio"
     for stall in passthrough open fio; do
         [ -s "$WORK/stall-$stall" ] || say "1 ${limit}000 0" >"$WORK/stall-$stall" # never an answer
         single "${what}_${stall}_stall_ms" ms "$(cut -d ' ' -f 2 "$WORK/stall-$stall")"

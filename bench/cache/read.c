@@ -163,7 +163,9 @@ static void files_list(const char *path, struct files *ret) {
         die(path);
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(a, b); }
+static int by_name(const void *a, const void *b) {
+    return strcmp(a, b);
+}
 
 static void read_file(const struct files *files, uint32_t index, char *buf) {
     int fd = openat(files->dir, files->names[index], O_RDONLY | O_CLOEXEC);
