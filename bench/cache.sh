@@ -246,6 +246,7 @@ main() { # one function, so that bash has read all of this script before it runs
     local section side rc=0
     "$ROOT/bench/cache/make_set.py" "$WORK/native" "$MIB" "$SMALL" "$TREE"
     cp -a "$WORK/native" "$WORK/export"
+    sleep 11 # what changed a moment ago is not cached: see --cache-settle
     nfs_server_start "$WORK/nfs" "$WORK/export" || die "no NFS server"
     # shellcheck disable=SC1091
     . "$WORK/nfs/env"
