@@ -28,6 +28,18 @@ static bool find(const char *name, enum xattr *ret) {
     return false;
 }
 
+// The attributes of op->id; the server is not asked where the mount may be behind it.
+static void with_attr(struct op *op, void (*step)(struct op *op)) {
+    struct fs *fs = op->fs;
+    int64_t age = (int64_t)(fs->timeout_s * (double)NS_PER_S);
+    op_prepare(op, NFS_GETATTR, &op->fh);
+    if (fs->copies.trust == TRUST_STRICT ||
+        !nodes_known(fs->nodes, op->id, clock_monotonic(fs->clock) - age, &op->call.attr))
+        op_call(op, step);
+    else
+        step(op);
+}
+
 // ---- setxattr
 
 // What the value asks for; -EINVAL when it asks for nothing.
@@ -52,7 +64,7 @@ static void reply_told(struct op *op, int result) {
 
 static void set_done(struct op *op) {
     if (op->result == -EINTR) // nobody waits for it any more
-        warm_cancel(op->fs, (enum warm_kind)op->flags, &op->fh);
+        (void)warm_cancel(op->fs, (enum warm_kind)op->flags, &op->fh, 0);
     reply_told(op, op->result);
 }
 
@@ -65,11 +77,6 @@ static void set_allowed(struct op *op) {
     }
     if (op->cred.uid != 0 && op->cred.uid != attr->uid) {
         op_reply_error(op, -EPERM);
-        return;
-    }
-    if (op->tries) { // "0"
-        warm_cancel(op->fs, kind, &op->fh);
-        reply_told(op, 0);
         return;
     }
     struct warm_request request = {.kind = kind, .fh = op->fh, .attr = *attr, .cred = op->cred};
@@ -95,9 +102,10 @@ static void tell(fuse_req_t req, fuse_ino_t id, enum xattr xattr, const char *va
         return;
     op->by_ioctl = by_ioctl;
     op->flags = (unsigned)kind;
-    op->tries = xattr == XATTR_WARM && value[0] == '0';
-    op_prepare(op, NFS_GETATTR, &op->fh);
-    op_call(op, set_allowed);
+    if (xattr == XATTR_WARM && value[0] == '0')
+        reply_told(op, warm_cancel(op->fs, WARM_FETCH, &op->fh, op->cred.uid));
+    else
+        with_attr(op, set_allowed);
 }
 
 static void set_xattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {
@@ -295,8 +303,7 @@ static void get_xattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t si
         reply_json(op, volume_json(op->fs));
         return;
     }
-    op_prepare(op, NFS_GETATTR, &op->fh);
-    op_call(op, get_status);
+    with_attr(op, get_status);
 }
 
 void ops_add_xattrs(struct fuse_lowlevel_ops *operations) {
