@@ -87,7 +87,7 @@ int cached_write(struct cached *object, uint64_t offset, const void *data, size_
 // Its bytes are wrong or cannot be read, or the file was changed here: unlinked, and never found again. Holders keep it.
 void cached_drop(struct cached *object);
 bool cached_is_dropped(const struct cached *object);
-// After cached_drop: changes bytes for those who still read it through the kernel.
+// After cached_drop: changes bytes, or adds some, for those who still read it through the kernel.
 int cached_patch(struct cached *object, uint64_t offset, const void *data, size_t len)
     __attribute__((warn_unused_result));
 

@@ -163,23 +163,44 @@ int object_set_complete(struct cached *object) {
     return 0;
 }
 
+// What is there already is left alone: it may be durable, and no cut may tear it by our writing it again.
+static int write_missing(struct cached *object, struct map *map, uint64_t offset, const char *data, size_t len,
+                         uint64_t *ret_added) {
+    uint64_t first = offset / CACHE_BLOCK, end = first + map_blocks_of(len);
+    for (uint64_t block = map_next_missing(map, first); block < end; block = map_next_missing(map, block)) {
+        uint64_t at = block;
+        while (block < end && !map_has(map, block, 1))
+            block++;
+        uint64_t from = at * CACHE_BLOCK - offset, to = block * CACHE_BLOCK - offset;
+        to = to > len ? len : to;
+        int r = io_write(object->cache->io, object->fd, data + from, (size_t)(to - from), offset + from);
+        if (r < 0)
+            return r;
+        (void)map_set(map, at, block - at);
+        *ret_added += to - from;
+    }
+    return 0;
+}
+
 static int store_blocks(struct cached *object, uint64_t offset, const void *data, size_t len) {
     struct cache *cache = object->cache;
     bool whole = offset == 0 && len == object->size;
-    struct map *map = whole ? atomic_load(&object->map) : map_for_storing(object);
+    struct map *map = whole ? object_map(object) : map_for_storing(object);
     if (!whole && !map)
         return object->dropped || !object_named(object) ? -ESTALE : -EIO;
-    int r = io_write(cache->io, object->fd, data, len, offset);
-    if (r < 0)
-        return space_error(cache, r, "write");
-    uint64_t added = len;
+    uint64_t added = 0;
+    int r;
     if (map) {
-        uint64_t blocks = map_set(map, offset / CACHE_BLOCK, map_blocks_of(len));
-        added = blocks * CACHE_BLOCK < len ? blocks * CACHE_BLOCK : len;
+        r = write_missing(object, map, offset, data, len, &added);
+    } else {
+        r = io_write(cache->io, object->fd, data, len, offset);
+        added = r == 0 ? len : 0;
     }
     if (!object->dropped)
         index_charge(cache->index, &object->key, added);
     give_back(object, added, true);
+    if (r < 0)
+        return space_error(cache, r, "write");
     if (whole || map_is_full(object, map)) {
         r = object_set_complete(object);
         if (r < 0)
@@ -229,7 +250,7 @@ void cached_drop(struct cached *object) {
 }
 
 int cached_patch(struct cached *object, uint64_t offset, const void *data, size_t len) {
-    if (!object->dropped || offset > object->size || len > object->size - offset)
+    if (!object->dropped)
         return -EINVAL;
     return io_write(object->cache->io, object->fd, data, len, offset);
 }

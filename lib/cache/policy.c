@@ -18,8 +18,9 @@
 
 #include "lib/cache/index_area.h"
 
-#define SAMPLES 8u
-#define PROBES 4096u // of slots, to find the samples
+#define SAMPLES 16u  // of which the oldest is taken
+#define LOOKS 64u    // at objects of the volume, to find so many that are due
+#define PROBES 4096u // of slots, to find those of the volume
 #define WINDOW_LEAST 64u
 #define GHOST_REACH 16u // how far back ghosts are looked for, in resident objects
 
@@ -75,6 +76,10 @@ void index_missed(struct index *index, uint16_t volume, const struct cache_key *
 
 // ---- opens
 
+static uint32_t window_of(const struct index_volume *v) {
+    return v->objects / 8 > WINDOW_LEAST ? (uint32_t)(v->objects / 8) : WINDOW_LEAST;
+}
+
 static void end_window(struct index_volume *v) {
     v->reuse -= v->reuse / 32; // a workload that changed is forgotten after a few times the resident objects
     if (v->window_reuse > v->reuse)
@@ -84,7 +89,9 @@ static void end_window(struct index_volume *v) {
     } else {
         bool seen = v->window_seen * 2 > v->window_sampled;
         uint64_t reach = (uint64_t)v->window_reuse + v->window_reuse / 4;
-        v->barren_limit = seen ? least(reach, 4 * v->objects) : 0;
+        if (seen != (v->barren_limit > 0)) // the first pass over new data says nothing about the second
+            v->barren = 0;
+        v->barren_limit = seen ? least(1 + reach, 4 * v->objects) : 0;
         v->barren = least((uint64_t)v->barren + v->window_opens, UINT32_MAX);
     }
     v->window_opens = v->window_hits = v->window_sampled = v->window_seen = v->window_reuse = 0;
@@ -114,8 +121,7 @@ void index_count_open(struct index *index, uint16_t volume, const struct cache_k
             owner->barren = 0;
         }
     }
-    uint64_t window = v->objects / 8;
-    if (v->window_opens >= (window > WINDOW_LEAST ? window : WINDOW_LEAST))
+    if (v->window_opens >= window_of(v))
         end_window(v);
 }
 
@@ -127,7 +133,8 @@ static bool volume_idle(const struct index *index, uint16_t volume) {
 }
 
 static bool volume_barren(const struct index_volume *v) {
-    return v->barren > v->barren_limit;
+    bool earns_again = v->window_hits * 100u >= window_of(v); // no need to wait for its end
+    return v->barren > v->barren_limit && !earns_again;
 }
 
 static bool is_due(const struct index *index, const struct index_slot *slot) {
@@ -144,15 +151,16 @@ bool index_pick(struct index *index, int volume, enum index_victims victims, str
     const struct index_area *area = index->area;
     index_look_mounted(index);
     uint64_t best_rank = 0;
-    uint32_t best = 0, samples = 0;
-    for (uint32_t probe = 0; area->used && probe < PROBES && samples < SAMPLES; probe++) {
+    uint32_t best = 0, samples = 0, looks = 0;
+    for (uint32_t probe = 0; area->used && probe < PROBES && looks < LOOKS && samples < SAMPLES; probe++) {
         uint32_t at = 1 + (uint32_t)(index_random(index) % area->used);
         const struct index_slot *slot = index_slot(index, at);
         if (slot->volume >= INDEX_VOLUMES || (volume >= 0 && slot->volume != volume))
             continue;
-        samples++;
+        looks++;
         if (slot->flags & SLOT_PINNED || (victims == INDEX_VICTIMS_DUE && !is_due(index, slot)))
             continue;
+        samples++;
         uint64_t age = area->volumes[slot->volume].tick - slot->last;
         uint64_t rank = 1 + age + (volume_idle(index, slot->volume) ? UINT64_C(1) << 40 : 0);
         if (rank > best_rank) {

@@ -133,7 +133,7 @@ struct nfs_call {
 };
 
 struct nfs_info {
-    int version;                  // 3 or 4
+    int version;                  // 3 or 4; 0: no NFS (posix_share.h)
     uint32_t read_max, write_max; // bytes; at most NFS_IO_MAX
     struct nfs_fh root;
     const char *server, *path;

@@ -3,9 +3,17 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "node-plugin/cachefs/spool.h"
 
-void bufs_init(struct bufs *bufs, size_t size) {
-    *bufs = (struct bufs){.lock = PTHREAD_MUTEX_INITIALIZER, .size = size};
+void bufs_init(struct bufs *bufs, size_t size, struct spool *spool) {
+    *bufs = (struct bufs){.lock = PTHREAD_MUTEX_INITIALIZER, .size = size, .spool = spool};
+}
+
+static void drop(struct bufs *bufs, void *buf) {
+    if (buf && bufs->spool)
+        spool_give(bufs->spool, buf, bufs->size);
+    else
+        free(buf);
 }
 
 void *bufs_get(struct bufs *bufs) {
@@ -19,7 +27,7 @@ void *bufs_get(struct bufs *bufs) {
             return buf;
         }
     }
-    void *buf = mem_alloc(bufs->size);
+    void *buf = bufs->spool ? spool_take(bufs->spool, bufs->size) : mem_alloc(bufs->size);
     if (!buf) {
         LOCK_SCOPE(&bufs->lock);
         bufs->out--;
@@ -38,22 +46,22 @@ void bufs_put(struct bufs *bufs, void *buf) {
             return;
         }
     }
-    free(buf);
+    drop(bufs, buf);
 }
 
 void bufs_trim(struct bufs *bufs) {
-    void *drop[BUFS_KEEP];
+    void *unused[BUFS_KEEP];
     size_t count = 0;
     {
         LOCK_SCOPE(&bufs->lock);
         while (bufs->low) {
-            drop[count++] = bufs->free[--bufs->free_count];
+            unused[count++] = bufs->free[--bufs->free_count];
             bufs->low--;
         }
         bufs->low = bufs->free_count;
     }
     while (count)
-        free(drop[--count]);
+        drop(bufs, unused[--count]);
 }
 
 size_t bufs_idle_count(struct bufs *bufs) {
@@ -63,5 +71,5 @@ size_t bufs_idle_count(struct bufs *bufs) {
 
 void bufs_done(struct bufs *bufs) {
     while (bufs->free_count)
-        free(bufs->free[--bufs->free_count]);
+        drop(bufs, bufs->free[--bufs->free_count]);
 }

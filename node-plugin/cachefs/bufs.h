@@ -8,18 +8,21 @@
 #include <pthread.h>
 #include <stddef.h>
 
+struct spool;
+
 #define BUFS_KEEP 48 // free ones kept while there is traffic
 
 struct bufs {
     pthread_mutex_t lock;
     size_t size;
+    struct spool *spool; // where they are; NULL: on the heap
     void *free[BUFS_KEEP];
     size_t free_count;
     size_t out; // handed out now
     size_t low; // fewest free ones since the last trim
 };
 
-void bufs_init(struct bufs *bufs, size_t size);
+void bufs_init(struct bufs *bufs, size_t size, struct spool *spool);
 void *bufs_get(struct bufs *bufs); // NULL when out of memory
 void bufs_put(struct bufs *bufs, void *buf);
 void bufs_trim(struct bufs *bufs); // gives back what was not needed since the last call

@@ -28,8 +28,10 @@ static bool is_settled(const struct fs *fs, const struct nfs_attr *attr) {
 
 static void forget_copy(struct inode *inode) {
     struct copy *c = &inode->copy;
-    if (c->backing_id)
+    if (c->backing_id) {
+        nodes_set_backing(inode->fs->nodes, inode->id, 0, NULL);
         passthrough_close(inode->fs->device, c->backing_id);
+    }
     (void)cached_put(c->object);
     c->object = NULL;
     c->backing_id = 0;
@@ -39,9 +41,8 @@ static void forget_copy(struct inode *inode) {
 // What is there now must not be found by anybody any more; who reads it through the kernel keeps it.
 static void give_up_copy(struct inode *inode) {
     struct copy *c = &inode->copy;
-    if (!c->object)
-        return;
-    cached_drop(c->object);
+    if (c->object)
+        cached_drop(c->object);
     c->changed = true;
     if (c->passed == 0)
         forget_copy(inode);
@@ -56,11 +57,17 @@ static void find_copy(struct inode *inode, const struct nfs_attr *attr) {
     struct fs *fs = inode->fs;
     if (c->object && !is_current(c, attr))
         forget_copy(inode);
+    c->changed = false;
     if (c->object || attr->size == 0 || !S_ISREG(attr->mode) || !is_settled(fs, attr) || !wb_clean(&inode->wb))
         return;
     struct cache_version version = version_of(attr);
     if (cache_get(fs->copies.cache, inode->fh.data, inode->fh.len, &version, true, &c->object) < 0)
         c->object = NULL; // no room, or a sick disk: the origin serves
+    c->version = version;
+}
+
+static struct node_stamp stamp_of(const struct cache_version *version) {
+    return (struct node_stamp){.mtime = version->mtime, .ctime = version->ctime, .size = version->size, .valid = true};
 }
 
 static bool is_registered(struct inode *inode) {
@@ -70,9 +77,11 @@ static bool is_registered(struct inode *inode) {
         return c->backing_id != 0;
     int r = passthrough_open(fs->device, cached_fd(c->object), &c->backing_id);
     if (r < 0) {
-        c->backing_id = 0;
         log_debug("a cached file cannot be passed through", LOG_S("error", err_name(r)));
     }
+    struct node_stamp state = stamp_of(&c->version);
+    if (r == 0)
+        nodes_set_backing(fs->nodes, inode->id, c->backing_id, &state);
     return r == 0;
 }
 
@@ -82,7 +91,7 @@ static int choose_for_reading(struct op *op, const struct nfs_attr *attr, bool t
         *ret_mode = is_current(c, attr) ? OPEN_PASSED : OPEN_ATTENDED;
         return 0;
     }
-    if (nodes_is_retired(op->fs->nodes, op->inode->id))
+    if (!op->fs->copies.cache || nodes_is_retired(op->fs->nodes, op->inode->id))
         return 0;
     find_copy(op->inode, attr);
     if (c->object && !tried)
@@ -117,10 +126,10 @@ static bool only_reads(const struct op *op) {
 
 bool copy_needs_other_inode(struct op *op, const struct nfs_attr *attr) {
     struct fs *fs = op->fs;
-    struct inode *inode = fs->copies.cache ? inode_find(fs, op->id) : NULL;
+    struct inode *inode = inode_find(fs, op->id);
     bool needs = false;
     if (!inode)
-        return fs->copies.cache && nodes_is_retired(fs->nodes, op->id);
+        return nodes_is_retired(fs->nodes, op->id);
     {
         LOCK_SCOPE(&fs->copy_lock);
         const struct copy *c = &inode->copy;
@@ -136,8 +145,6 @@ bool copy_needs_other_inode(struct op *op, const struct nfs_attr *attr) {
 
 int copy_choose(struct op *op, const struct nfs_attr *attr, bool tried, enum open_mode *ret_mode, int32_t *ret_id) {
     *ret_mode = OPEN_CACHED;
-    if (!op->fs->copies.cache)
-        return 0;
     struct copy *c = &op->inode->copy;
     LOCK_SCOPE(&op->fs->copy_lock);
     int r = only_reads(op) ? choose_for_reading(op, attr, tried, ret_mode) : choose_for_writing(op, ret_mode);
@@ -149,8 +156,6 @@ int copy_choose(struct op *op, const struct nfs_attr *attr, bool tried, enum ope
 }
 
 void copy_closed(struct inode *inode, enum open_mode mode) {
-    if (!inode->fs->copies.cache)
-        return;
     struct copy *c = &inode->copy;
     LOCK_SCOPE(&inode->fs->copy_lock);
     *(mode == OPEN_CACHED ? &c->cached : &c->passed) -= 1;
@@ -262,8 +267,43 @@ void copy_outdated(struct inode *inode, struct cached *object) {
         give_up_copy(inode);
 }
 
+// ---- after another daemon
+
+void copy_restore(struct inode *inode, enum open_mode mode) {
+    LOCK_SCOPE(&inode->fs->copy_lock);
+    *(mode == OPEN_CACHED ? &inode->copy.cached : &inode->copy.passed) += 1;
+}
+
+static bool resume_copy(struct inode *inode, int32_t backing_id, const struct node_stamp *state) {
+    struct copy *c = &inode->copy;
+    struct fs *fs = inode->fs;
+    LOCK_SCOPE(&fs->copy_lock);
+    if (c->passed == 0)
+        return false;
+    c->backing_id = backing_id;
+    c->version = (struct cache_version){.size = state->size, .mtime = state->mtime, .ctime = state->ctime};
+    // Not there any more, or no cache: who has it open through the kernel keeps it all the same.
+    c->changed = !fs->copies.cache || cache_get(fs->copies.cache, inode->fh.data, inode->fh.len, &c->version, false,
+                                                &c->object) < 0;
+    return true;
+}
+
+void copy_resume(struct fs *fs) {
+    struct node_stamp state;
+    for (uint64_t id = nodes_next_backing(fs->nodes, 0); id; id = nodes_next_backing(fs->nodes, id)) {
+        int32_t backing_id = nodes_backing(fs->nodes, id, &state);
+        struct inode *inode = inode_find(fs, id);
+        if (!inode || !resume_copy(inode, backing_id, &state)) { // of a file that was closed
+            nodes_set_backing(fs->nodes, id, 0, NULL);
+            passthrough_close(fs->device, backing_id);
+        }
+        if (inode)
+            inode_put(inode);
+    }
+}
+
 void copy_done(struct inode *inode) {
-    if (!inode->copy.object)
+    if (!inode->copy.object && !inode->copy.backing_id)
         return;
     LOCK_SCOPE(&inode->fs->copy_lock);
     forget_copy(inode);

@@ -35,6 +35,9 @@ void copy_saw(struct fs *fs, uint64_t id, const struct nfs_attr *attr);
 // What was fetched for `object` shows that the origin has another version.
 void copy_outdated(struct inode *inode, struct cached *object);
 bool copy_is_version(const struct cached *object, const struct nfs_attr *attr);
+// For the successor of a daemon: an open that the former one answered, and once all are known, their copies.
+void copy_restore(struct inode *inode, enum open_mode mode);
+void copy_resume(struct fs *fs);
 // Before the inode goes.
 void copy_done(struct inode *inode);
 // The copy of a file that nobody needs to have open, with a reference. -EAGAIN: the file is changing, or in use as another

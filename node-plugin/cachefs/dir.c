@@ -41,7 +41,9 @@ struct dir {
     uint64_t wanted;
     uint64_t moment, write_moment, fileid;
     int64_t asked_at;
-    struct dir_names listed; // before the last restart
+    struct dir_record *record; // NULL: none
+    bool resumed;              // the record tells where the reader may go on
+    struct dir_names listed;   // before the last restart
     unsigned restarts;
     struct nfs_call call;
 };
@@ -90,6 +92,7 @@ static void dir_unref(struct dir *dir) {
 void dir_put(struct dir *dir) {
     {
         LOCK_SCOPE(&dir->lock);
+        dir->record = NULL;
         dir->closed = true;
     }
     dir_unref(dir);
@@ -223,12 +226,59 @@ static void page_answered(struct nfs_call *call) {
     dir_unref(dir);
 }
 
+// ---- from one daemon to the next
+
+void dir_keep(struct dir *dir, struct dir_record *record) {
+    LOCK_SCOPE(&dir->lock);
+    dir->record = record;
+}
+
+void dir_resume(struct dir *dir, struct dir_record *record) {
+    LOCK_SCOPE(&dir->lock);
+    dir->record = record;
+    dir->resumed = dir->started = true;
+}
+
+void dir_told(struct dir *dir, uint64_t index, uint64_t cookie) {
+    LOCK_SCOPE(&dir->lock);
+    if (!dir->record || !cookie)
+        return;
+    unsigned other = !dir->record->latest;
+    struct dir_place *place = &dir->record->place[other];
+    *place = (struct dir_place){.index = index, .cookie = cookie};
+    memcpy(place->verifier, dir->verifier, sizeof place->verifier);
+    dir->record->latest = other;
+}
+
+// Entries before the place are not known here. A reader that goes back to them gets the listing as it is then.
+static void find_place(struct dir *dir, uint64_t index) {
+    dir->resumed = false;
+    for (size_t i = 0; i < ARRAY_SIZE(dir->record->place); i++) {
+        const struct dir_place *place = &dir->record->place[i];
+        if (!place->cookie || place->index != index)
+            continue;
+        dir->total = dir->given = index;
+        dir->cookie = place->cookie;
+        memcpy(dir->verifier, place->verifier, sizeof dir->verifier);
+        return;
+    }
+}
+
+static bool is_before_pages(const struct dir *dir, uint64_t index) {
+    return index < dir->total && (dir->page_count == 0 || index < dir->pages[0].first);
+}
+
 // ---- reading
+
+static void start_over(struct dir *dir) {
+    dir->discard = dir->fetching;
+    dir->resumed = false;
+    forget_pages(dir);
+}
 
 void dir_rewind(struct dir *dir) {
     LOCK_SCOPE(&dir->lock);
-    dir->discard = dir->fetching;
-    forget_pages(dir);
+    start_over(dir);
 }
 
 bool dir_started(struct dir *dir) {
@@ -244,6 +294,10 @@ bool dir_want(struct dir *dir, struct op *op, uint64_t index, bool plus, void (*
     {
         LOCK_SCOPE(&dir->lock);
         dir->plus = plus;
+        if (dir->resumed)
+            find_place(dir, index);
+        else if (is_before_pages(dir, index))
+            start_over(dir);
         there = index < dir->total || dir->eof || dir->error || dir->waiter;
         if (!there) {
             dir->waiter = op;

@@ -16,6 +16,13 @@ struct dir;
 int dir_new(struct fs *fs, const struct nfs_fh *fh, const struct nfs_cred *cred, struct dir **ret) must_check;
 void dir_put(struct dir *dir); // the handle is closed; what is in flight ends first
 
+// The handle's record in shared memory: written before each reply, so that a later daemon can go on with the listing.
+void dir_keep(struct dir *dir, struct dir_record *record);
+// A handle that a former daemon had given out: goes on where its record says.
+void dir_resume(struct dir *dir, struct dir_record *record);
+// A reply ends before entry `index`; `cookie` is the server's, of the entry before it (0: not known).
+void dir_told(struct dir *dir, uint64_t index, uint64_t cookie);
+
 // Starts over: what was seen so far is forgotten (rewinddir).
 void dir_rewind(struct dir *dir);
 // True: entry `index` is there, or the end is known, or an error was met (dir_result). Otherwise `op` waits and is

@@ -31,6 +31,8 @@
 #include "node-plugin/cachefs/parents.h"
 #include "node-plugin/cachefs/readahead.h"
 #include "node-plugin/cachefs/rewalk.h"
+#include "node-plugin/cachefs/spool.h"
+#include "node-plugin/cachefs/state.h"
 #include "node-plugin/cachefs/writeback.h"
 
 #define FS_TIMEOUT_S 1.0                // attributes and names, in the kernel
@@ -53,6 +55,7 @@ struct copy_options {
 
 struct copy { // of a file in use; see copy.h
     struct cached *object;   // NULL: none
+    struct cache_version version; // which it is of
     int32_t backing_id;      // under which the kernel knows it; 0: it does not
     bool changed;            // not the file's version any more: kept for those who have it open through the kernel
     unsigned cached, passed; // opens, by what the kernel was told
@@ -76,6 +79,7 @@ struct inode {    // a file that is open or holds written data
     struct nfs_fh silly_dir;
     struct nfs_cred silly_cred;
     char silly_name[40];
+    uint32_t silly_record; // of fs->sillies; 0: none
 };
 
 struct file { // what a FUSE file handle stands for
@@ -112,6 +116,7 @@ struct op {
     struct inode *inode;
     struct file *file;
     struct dir *dir;
+    uint64_t unique; // of the request, without FUSE_ABI_UNIQUE_RESEND; 0: own work
     uint64_t id, id2, moment;
     uint64_t changes; // nodes_moment when a call that changes something was made, or any on a mount that keeps attributes
     int64_t asked_ns;
@@ -125,6 +130,9 @@ struct op {
     struct wb_write write;
     void (*then)(struct op *op); // where a part shared by several operations goes on
     unsigned flags, tries;
+    uint32_t silly_record; // of fs->sillies, being made
+    uint32_t call_record;  // of fs->calls
+    unsigned before;       // bits of enum nfs_op that a former daemon had submitted for it
     int error;
     char name[NFS_NAME_MAX + 1], name2[NFS_NAME_MAX + 1];
     char *text;
@@ -133,14 +141,22 @@ struct op {
 struct fs {
     struct nfs_share *share;
     struct fuse_session *session;
+    bool replaying;          // INIT of a former daemon: what is answered goes nowhere
     struct init_flags *init; // what was agreed with the kernel; the session's
     const struct clock *clock;
+    struct state *state; // what outlives this process
+    bool own_state;
+    uint32_t life;      // number of this daemon
+    int64_t resumed_ns; // when it took over; 0: it did not, or what came of that is over
     struct nodes *nodes;
-    struct handles files, dirs;
+    struct handles files, dirs;          // of struct file_record, dir_record
+    struct slots calls, sillies, pieces; // of struct call_record, silly_record, piece_record
+    struct spool spool;
     struct creds creds;
     struct parents parents;
     struct rewalk rewalk;
-    struct bufs bufs;
+    struct bufs bufs;     // for answers
+    struct bufs requests; // in the spool: written data stays where the kernel put it
     struct wb_mount wb;
     struct copy_options copies;
     struct fetcher *fetcher;   // NULL: no cache
@@ -176,13 +192,18 @@ struct fs {
     size_t interrupted_count;
 };
 
-// `share` stays the caller's; it must outlive fs_free.
-// `copies`: its cache stays the caller's likewise; NULL: a mount without.
-int fs_new(struct nfs_share *share, const struct nfs_fh *root, const struct copy_options *copies, bool read_only,
-           struct fs **ret, struct err *err) must_check;
+struct fs_options {
+    struct nfs_share *share;           // stays the caller's, and must outlive fs_free
+    const struct nfs_fh *root;         // not needed with a state that is taken over
+    const struct copy_options *copies; // its cache stays the caller's likewise; NULL: none
+    struct state *state;               // likewise; NULL: nothing outlives this process. What another daemon left is taken over
+    bool read_only;
+};
+int fs_new(const struct fs_options *options, struct fs **ret, struct err *err) must_check;
 // After the last request; what is still in flight must have been ended (nfs_share_free).
 struct fs *fs_free(struct fs *fs);
 DEFINE_CLEANUP(fs)
+size_t fs_op_count(struct fs *fs); // in flight
 // Ends warm-ups; waits until all written data is on stable storage and the daemon's own work is done, at most until `deadline_ns`.
 bool fs_drain(struct fs *fs, int64_t deadline_ns);
 

@@ -7,7 +7,12 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 
-#define FUSE_ABI_INIT 26u // opcode
+enum { // opcodes
+    FUSE_ABI_OPEN = 14,
+    FUSE_ABI_INIT = 26,
+    FUSE_ABI_OPENDIR = 27,
+    FUSE_ABI_CREATE = 35,
+};
 
 // Flags of INIT, both ways: the low half in `flags`, the high half in `flags2`, which counts only with INIT_EXT.
 #define FUSE_ABI_HANDLE_KILLPRIV_V2 (UINT64_C(1) << 28)

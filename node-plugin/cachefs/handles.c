@@ -6,67 +6,107 @@
 
 #include "lib/base/mem.h"
 
-static int grow(struct handles *h) {
-    uint32_t cap = h->cap ? h->cap * 2 : 64;
-    struct handle_slot *slots = mem_realloc(h->slots, cap, sizeof *slots);
-    if (!slots)
+void handles_open(struct handles *h, void *memory, size_t bytes, size_t record_size) {
+    *h = (struct handles){.lock = PTHREAD_MUTEX_INITIALIZER};
+    slots_open(&h->slots, memory, bytes, record_size);
+}
+
+static int grow(struct handles *h, uint32_t slot) {
+    uint32_t cap = h->cap ? h->cap : 64;
+    while (cap <= slot)
+        cap *= 2;
+    if (cap == h->cap)
+        return 0;
+    void **objects = mem_realloc(h->objects, cap, sizeof *objects);
+    if (!objects)
         return -ENOMEM;
-    memset(slots + h->cap, 0, (cap - h->cap) * sizeof *slots);
-    for (uint32_t i = h->cap; i < cap; i++)
-        slots[i].next_free = i + 1 < cap ? i + 2 : 0;
-    h->free_head = h->cap + 1;
-    h->slots = slots;
+    memset(objects + h->cap, 0, (cap - h->cap) * sizeof *objects);
+    h->objects = objects;
     h->cap = cap;
     return 0;
 }
 
-int handles_add(struct handles *h, void *object, uint64_t *ret) {
+static uint64_t number_of(const struct handles *h, uint32_t slot) {
+    return (uint64_t)((struct slot *)slots_at(&h->slots, slot))->generation << 32 | slot;
+}
+
+int handles_add(struct handles *h, void *object, const void *record, uint64_t *ret) {
     LOCK_SCOPE(&h->lock);
-    int r = h->free_head ? 0 : grow(h);
-    if (r < 0)
+    uint32_t slot = slots_take(&h->slots);
+    if (!slot)
+        return -ENFILE;
+    int r = grow(h, slot);
+    if (r < 0) {
+        slots_give(&h->slots, slot);
         return r;
-    uint32_t slot = h->free_head - 1;
-    h->free_head = h->slots[slot].next_free;
-    h->slots[slot].object = object;
-    *ret = (uint64_t)++h->slots[slot].generation << 32 | slot;
+    }
+    memcpy((char *)slots_at(&h->slots, slot) + sizeof(struct slot), (const char *)record + sizeof(struct slot),
+           h->slots.size - sizeof(struct slot));
+    h->objects[slot] = object;
+    *ret = number_of(h, slot);
+    slots_publish(&h->slots, slot);
     return 0;
 }
 
-static struct handle_slot *find(struct handles *h, uint64_t handle) {
+static uint32_t find(struct handles *h, uint64_t handle) {
     uint32_t slot = (uint32_t)handle;
-    bool known = slot < h->cap && h->slots[slot].object && h->slots[slot].generation == (uint32_t)(handle >> 32);
-    return known ? &h->slots[slot] : NULL;
+    bool known = slot && slot < h->cap && h->objects[slot] && number_of(h, slot) == handle;
+    return known ? slot : 0;
 }
 
 void *handles_get(struct handles *h, uint64_t handle) {
     LOCK_SCOPE(&h->lock);
-    struct handle_slot *slot = find(h, handle);
-    return slot ? slot->object : NULL;
+    uint32_t slot = find(h, handle);
+    return slot ? h->objects[slot] : NULL;
+}
+
+void *handles_record(struct handles *h, uint64_t handle) {
+    LOCK_SCOPE(&h->lock);
+    uint32_t slot = (uint32_t)handle;
+    return slots_is_live(&h->slots, slot) && number_of(h, slot) == handle ? slots_at(&h->slots, slot) : NULL;
 }
 
 void *handles_remove(struct handles *h, uint64_t handle) {
     LOCK_SCOPE(&h->lock);
-    struct handle_slot *slot = find(h, handle);
+    uint32_t slot = find(h, handle);
     if (!slot)
         return NULL;
-    slot->next_free = h->free_head;
-    h->free_head = (uint32_t)handle + 1;
-    return take_ptr(slot->object);
+    slots_give(&h->slots, slot);
+    return take_ptr(h->objects[slot]);
 }
 
 void *handles_any(struct handles *h, uint64_t *ret) {
     LOCK_SCOPE(&h->lock);
     for (uint32_t i = 0; i < h->cap; i++) {
-        if (h->slots[i].object) {
-            *ret = (uint64_t)h->slots[i].generation << 32 | i;
-            return h->slots[i].object;
+        if (h->objects[i]) {
+            *ret = number_of(h, i);
+            return h->objects[i];
         }
     }
     return NULL;
 }
 
 void handles_done(struct handles *h) {
-    free(h->slots);
-    h->slots = NULL;
-    h->cap = h->free_head = 0;
+    free(h->objects);
+    h->objects = NULL;
+    h->cap = 0;
+    slots_done(&h->slots);
+}
+
+uint64_t handles_next(struct handles *h, uint64_t after) {
+    uint32_t slot = slots_next(&h->slots, (uint32_t)after);
+    return slot ? number_of(h, slot) : 0;
+}
+
+int handles_restore(struct handles *h, uint64_t handle, void *object) {
+    LOCK_SCOPE(&h->lock);
+    int r = grow(h, (uint32_t)handle);
+    if (r == 0)
+        h->objects[(uint32_t)handle] = object;
+    return r;
+}
+
+void handles_drop(struct handles *h, uint64_t handle) {
+    LOCK_SCOPE(&h->lock);
+    slots_give(&h->slots, (uint32_t)handle);
 }

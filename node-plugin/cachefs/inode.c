@@ -59,6 +59,11 @@ static void wb_release(struct wb *wb) {
     watch_work(inode->fs);
 }
 
+static void wb_failed(struct wb *wb) {
+    struct inode *inode = (struct inode *)(void *)wb;
+    nodes_set_error(inode->fs->nodes, inode->id, wb->error, wb->error_seq);
+}
+
 struct inode *inode_get(struct fs *fs, uint64_t id, const struct nfs_fh *fh) {
     LOCK_SCOPE(&fs->lock);
     struct inode *inode = find(fs, id);
@@ -72,6 +77,9 @@ struct inode *inode_get(struct fs *fs, uint64_t id, const struct nfs_fh *fh) {
         wb_init(&inode->wb, &fs->wb, fh);
         inode->wb.hold = wb_hold;
         inode->wb.release = wb_release;
+        inode->wb.failed = wb_failed;
+        inode->wb.node = id;
+        nodes_error(fs->nodes, id, &inode->wb.error, &inode->wb.error_seq);
         inode->next = *bucket_of(fs, id);
         *bucket_of(fs, id) = inode;
         fs->linger_count++;

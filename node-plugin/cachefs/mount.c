@@ -11,11 +11,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/log.h"
 
-int mount_fuse(const struct mount_options *o, int *ret_fd, struct err *err) {
-    int fd cleanup_close = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(err, -errno, "cannot open /dev/fuse: %s; load the fuse module and give the container the device",
-                       err_name(errno));
+int mount_fuse(const struct mount_options *o, int fd, struct err *err) {
     char data[160];
     (void)snprintf(data, sizeof data,
                    "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,max_read=%u", fd,
@@ -24,7 +20,6 @@ int mount_fuse(const struct mount_options *o, int *ret_fd, struct err *err) {
     if (mount(o->name, o->mount_point, "fuse.stowage", flags, data) < 0)
         return err_set(err, -errno, "cannot mount at '%s': %s; it must be a directory, and CAP_SYS_ADMIN is needed",
                        o->mount_point, err_name(errno));
-    *ret_fd = take_fd(&fd);
     return 0;
 }
 

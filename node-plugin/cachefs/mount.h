@@ -16,7 +16,8 @@ struct mount_options {
     unsigned max_read; // bytes
 };
 
-int mount_fuse(const struct mount_options *options, int *ret_fd, struct err *err) __attribute__((warn_unused_result));
+// `fd` is a fresh descriptor of /dev/fuse.
+int mount_fuse(const struct mount_options *options, int fd, struct err *err) __attribute__((warn_unused_result));
 // Lazy: at once, whatever uses the mount.
 void mount_detach(const char *mount_point);
 // Readahead of the mount (FUSE gives 128 KiB unless told otherwise). What cannot be set is logged at debug.

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -12,7 +13,7 @@
 #define BUCKETS_START 1024u
 
 struct node {
-    uint64_t lookups; // 0: free
+    _Atomic uint64_t lookups; // 0: free; set last, so that what follows counts
     uint32_t generation;
     uint32_t next;    // in the bucket, or in the free list; a slot number, 0 ends
     uint64_t changed; // area->changes when it was last changed here
@@ -21,6 +22,10 @@ struct node {
     int64_t learned_ns; // when `attr` was asked for, CLOCK_MONOTONIC; 0: not known
     struct nfs_attr attr;
     bool retired; // not found by its handle any more
+    int32_t backing_id;
+    struct node_stamp backing;
+    int32_t error; // of written data
+    uint32_t error_count;
     struct nfs_fh fh;
 };
 
@@ -39,6 +44,7 @@ struct nodes_area { // at offset 0 of the memory file; the buckets and the nodes
 struct nodes {
     pthread_mutex_t lock;
     int fd;
+    bool own_fd;
     struct nodes_area *area;
 };
 
@@ -116,7 +122,8 @@ static int add_node(struct nodes *n, const struct nfs_fh *fh, uint32_t *ret_slot
     if (!slot)
         return -ENFILE;
     struct node *node = node_at(n, slot);
-    *node = (struct node){.lookups = 1, .generation = node->generation, .fh = *fh};
+    *node = (struct node){.generation = node->generation, .fh = *fh};
+    atomic_store(&node->lookups, 1);
     link_slot(n, slot);
     n->area->live++;
     grow_buckets(n);
@@ -124,33 +131,68 @@ static int add_node(struct nodes *n, const struct nfs_fh *fh, uint32_t *ret_slot
     return 0;
 }
 
-static int map_area(struct nodes *n) {
-    n->fd = memfd_create("stowage-nodes", MFD_CLOEXEC);
-    if (n->fd < 0 || ftruncate(n->fd, (off_t)AREA_SIZE) < 0)
+uint64_t nodes_layout(void) {
+    return NODES_MAGIC * 1000003 + sizeof(struct node);
+}
+
+// Chains and free slots are found out anew: the process before may have ended while it changed them.
+static void rebuild(struct nodes *n) {
+    memset(bucket_at(n, 0), 0, sizeof(uint32_t) * n->area->bucket_count);
+    n->area->free_head = n->area->live = 0;
+    for (uint32_t slot = n->area->used; slot > 0; slot--) {
+        if (node_at(n, slot)->lookups) {
+            link_slot(n, slot);
+            n->area->live++;
+        } else {
+            node_at(n, slot)->next = n->area->free_head;
+            n->area->free_head = slot;
+        }
+    }
+    grow_buckets(n);
+}
+
+static int map_area(struct nodes *n, bool inherited) {
+    if (!inherited && ftruncate(n->fd, (off_t)AREA_SIZE) < 0)
         return -errno;
     void *at = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, n->fd, 0);
     if (at == MAP_FAILED)
         return -errno;
     n->area = at;
-    *n->area = (struct nodes_area){.magic = NODES_MAGIC, .bucket_count = BUCKETS_START};
-    return 0;
+    if (!inherited)
+        *n->area = (struct nodes_area){.magic = NODES_MAGIC, .bucket_count = BUCKETS_START};
+    return n->area->magic == NODES_MAGIC ? 0 : -EPROTO;
 }
 
-int nodes_new(const struct nfs_fh *root, struct nodes **ret, struct err *err) {
+int nodes_open(int fd, const struct nfs_fh *root, struct nodes **ret, struct err *err) {
     struct nodes *n cleanup(nodes_freep) = mem_zalloc(sizeof *n);
     if (!n)
         return err_set(err, -ENOMEM, "out of memory");
-    n->fd = -1;
+    n->fd = fd;
     (void)pthread_mutex_init(&n->lock, NULL);
-    int r = map_area(n);
+    int r = map_area(n, root == NULL);
     if (r < 0)
         return err_set(err, r, "cannot make the node table: %s", err_name(r));
     uint32_t slot = 0;
-    r = add_node(n, root, &slot);
+    if (root)
+        r = add_node(n, root, &slot);
+    else
+        rebuild(n);
     if (r < 0)
         return err_set(err, r, "cannot make the root node");
     *ret = take_ptr(n);
     return 0;
+}
+
+int nodes_new(const struct nfs_fh *root, struct nodes **ret, struct err *err) {
+    int fd cleanup_close = memfd_create("stowage-nodes", MFD_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, -errno, "cannot make the node table: %s", err_name(errno));
+    int r = nodes_open(fd, root, ret, err);
+    if (r == 0) {
+        (*ret)->own_fd = true;
+        (void)take_fd(&fd);
+    }
+    return r;
 }
 
 struct nodes *nodes_free(struct nodes *n) {
@@ -158,15 +200,11 @@ struct nodes *nodes_free(struct nodes *n) {
         return NULL;
     if (n->area)
         (void)munmap(n->area, AREA_SIZE);
-    if (n->fd >= 0)
+    if (n->own_fd)
         (void)close(n->fd);
     (void)pthread_mutex_destroy(&n->lock);
     free(n);
     return NULL;
-}
-
-int nodes_fd(const struct nodes *n) {
-    return n->fd;
 }
 
 int nodes_look_up(struct nodes *n, const struct nfs_fh *fh, uint64_t *ret_id) {
@@ -266,6 +304,22 @@ void nodes_kernel_truncated(struct nodes *n, uint64_t id) {
         node->kernel_size = 0;
 }
 
+void nodes_set_error(struct nodes *n, uint64_t id, int error, unsigned count) {
+    LOCK_SCOPE(&n->lock);
+    struct node *node = live_node(n, id);
+    if (!node)
+        return;
+    node->error = error;
+    node->error_count = count;
+}
+
+void nodes_error(struct nodes *n, uint64_t id, int *ret_error, unsigned *ret_count) {
+    LOCK_SCOPE(&n->lock);
+    const struct node *node = live_node(n, id);
+    *ret_error = node ? node->error : 0;
+    *ret_count = node ? node->error_count : 0;
+}
+
 uint64_t nodes_moment(struct nodes *n) {
     LOCK_SCOPE(&n->lock);
     return n->area->changes;
@@ -303,6 +357,33 @@ bool nodes_known(struct nodes *n, uint64_t id, int64_t since_ns, struct nfs_attr
         return false;
     *ret = node->attr;
     return true;
+}
+
+void nodes_set_backing(struct nodes *n, uint64_t id, int32_t backing_id, const struct node_stamp *state) {
+    LOCK_SCOPE(&n->lock);
+    struct node *node = live_node(n, id);
+    if (!node)
+        return;
+    if (state)
+        node->backing = *state;
+    node->backing_id = backing_id;
+}
+
+int32_t nodes_backing(struct nodes *n, uint64_t id, struct node_stamp *ret) {
+    LOCK_SCOPE(&n->lock);
+    const struct node *node = live_node(n, id);
+    if (!node)
+        return 0;
+    *ret = node->backing;
+    return node->backing_id;
+}
+
+uint64_t nodes_next_backing(struct nodes *n, uint64_t after) {
+    LOCK_SCOPE(&n->lock);
+    for (uint32_t slot = (uint32_t)after + 1; slot <= n->area->used; slot++)
+        if (node_at(n, slot)->lookups && node_at(n, slot)->backing_id)
+            return node_id(n, slot);
+    return 0;
 }
 
 void nodes_retire(struct nodes *n, uint64_t id) {

@@ -30,9 +30,12 @@ struct node_stamp { // which state of a file something was based on; size and bo
 struct nodes;
 
 int nodes_new(const struct nfs_fh *root, struct nodes **ret, struct err *err) must_check;
+// In the memory file `fd`, which stays the caller's: a new table, or (`root` NULL) the one that a former process left,
+// in whatever moment it ended. -EPROTO when that is of another layout.
+int nodes_open(int fd, const struct nfs_fh *root, struct nodes **ret, struct err *err) must_check;
+uint64_t nodes_layout(void); // differs when the memory file is laid out differently
 struct nodes *nodes_free(struct nodes *nodes);
 DEFINE_CLEANUP(nodes)
-int nodes_fd(const struct nodes *nodes); // the memory file
 
 // Finds or makes the node of a handle and adds one to its lookup count.
 int nodes_look_up(struct nodes *nodes, const struct nfs_fh *fh, uint64_t *ret_id) must_check;
@@ -57,11 +60,20 @@ void nodes_kernel_truncated(struct nodes *nodes, uint64_t id);
 // were asked for; nodes_known gives them if that is not before `since_ns` and nothing was changed here meanwhile.
 void nodes_learn(struct nodes *nodes, uint64_t id, const struct nfs_attr *attr, int64_t now_ns);
 bool nodes_known(struct nodes *nodes, uint64_t id, int64_t since_ns, struct nfs_attr *ret);
+// Under which number the kernel knows a cached copy of the file (passthrough), and of which state of the file it is;
+// `backing_id` 0: no more. It outlives this process, as the number does in the kernel.
+void nodes_set_backing(struct nodes *nodes, uint64_t id, int32_t backing_id, const struct node_stamp *state);
+int32_t nodes_backing(struct nodes *nodes, uint64_t id, struct node_stamp *ret);
+uint64_t nodes_next_backing(struct nodes *nodes, uint64_t after); // id of the next node that has one; 0: no more
 // From now on a lookup of this handle makes another node; whoever holds this one keeps it.
 void nodes_retire(struct nodes *nodes, uint64_t id);
 bool nodes_is_live(struct nodes *nodes, uint64_t id); // the kernel knows it
 bool nodes_is_retired(struct nodes *nodes, uint64_t id);
 bool node_stamp_eq(const struct node_stamp *a, const struct node_stamp *b); // both valid and equal
+
+// The last error of written data, and how many there were; 0 and 0 when there was none.
+void nodes_set_error(struct nodes *nodes, uint64_t id, int error, unsigned count);
+void nodes_error(struct nodes *nodes, uint64_t id, int *ret_error, unsigned *ret_count);
 
 // Changes made through this mount: what the server said before one must not be shown after it.
 uint64_t nodes_moment(struct nodes *nodes);

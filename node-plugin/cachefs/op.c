@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "node-plugin/cachefs/again.h"
 #include "node-plugin/cachefs/attr.h"
 #include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/dir.h"
 #include "node-plugin/cachefs/inode.h"
+#include "node-plugin/cachefs/ops.h"
+#include "node-plugin/cachefs/resume.h"
 #include "node-plugin/cachefs/warm.h"
 
 static void on_interrupt(fuse_req_t req, void *number) {
@@ -42,7 +45,14 @@ struct op *op_new(struct fs *fs, fuse_req_t req) {
     if (req) {
         const struct fuse_ctx *ctx = fuse_req_ctx(req);
         op->pid = ctx->pid;
+        uint64_t unique = session_request_unique();
+        op->unique = unique & ~FUSE_ABI_UNIQUE_RESEND;
         creds_get(&fs->creds, ctx->pid, ctx->uid, ctx->gid, &op->cred);
+        if (unique & FUSE_ABI_UNIQUE_RESEND) {
+            again_find(op);
+            if (session_request_opens())
+                resume_request(op);
+        }
         fuse_req_interrupt_func(req, on_interrupt, (void *)(uintptr_t)op->number);
     }
     return op;
@@ -83,7 +93,7 @@ static void op_unref(struct op *op) {
     }
     (void)cached_put(op->object);
     bufs_put(&fs->bufs, op->buf);
-    bufs_put(&fs->bufs, op->write.buf);
+    bufs_put(&fs->requests, op->write.buf);
     free(op->call.text);
     free(op->call.entries);
     free(op->text);
@@ -91,6 +101,7 @@ static void op_unref(struct op *op) {
 }
 
 void op_end(struct op *op) {
+    again_done(op);
     if (op->inode)
         inode_put(take_ptr(op->inode));
     op_unref(op);
@@ -114,6 +125,7 @@ static void call_done(struct nfs_call *call) {
         op->state = OP_RUNNING;
         op->result = op->interrupted && call->result == -ECANCELED ? -EINTR : call->result;
     }
+    again_answered(op);
     op->step(op);
 }
 
@@ -123,6 +135,8 @@ void op_call(struct op *op, void (*step)(struct op *op)) {
     op->call.done = call_done;
     op->call.arg = op;
     op->moment = wb_moment(&op->fs->wb);
+    if (nfs_op_changes(op->call.op))
+        again_submitting(op);
     if (nfs_op_changes(op->call.op) || op->fs->copies.trust != TRUST_STRICT) {
         op->changes = nodes_moment(op->fs->nodes);
         op->asked_ns = clock_monotonic(op->fs->clock);

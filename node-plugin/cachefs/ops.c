@@ -13,6 +13,7 @@
 #include "lib/base/mem.h"
 #include "node-plugin/cachefs/dir.h"
 #include "node-plugin/cachefs/inode.h"
+#include "node-plugin/cachefs/resume.h"
 #include "node-plugin/cachefs/warm.h"
 
 #define BACKGROUND_MAX 256 // readahead and direct requests the kernel may have in flight (its default: 12)
@@ -30,8 +31,13 @@ static void on_init(void *userdata, struct fuse_conn_info *conn) {
         conn->want |= FUSE_CAP_IOCTL_DIR; // libfuse's own
     conn->max_background = BACKGROUND_MAX;
     conn->congestion_threshold = BACKGROUND_MAX * 3 / 4;
-    conn->max_write = fs->wb.write_max;
-    conn->max_read = fs->read_max;
+    struct state_head *head = fs->state->head;
+    if (!fs->state->resumed) { // else the kernel goes by what was agreed, whatever the server says now
+        head->max_write = fs->wb.write_max;
+        head->max_read = fs->read_max;
+    }
+    conn->max_write = head->max_write;
+    conn->max_read = head->max_read;
     conn->time_gran = 1;
 }
 
@@ -82,20 +88,53 @@ static void set_timeouts(struct fs *fs) {
     }
 }
 
-int fs_new(struct nfs_share *share, const struct nfs_fh *root, const struct copy_options *copies, bool read_only,
-           struct fs **ret, struct err *err) {
+static void open_slots(const struct state *state, enum state_region region, struct slots *ret) {
+    size_t bytes, record;
+    void *memory = state_region(state, region, &bytes, &record);
+    slots_open(ret, memory, bytes, record);
+}
+
+static void open_handles(const struct state *state, enum state_region region, struct handles *ret) {
+    size_t bytes, record;
+    void *memory = state_region(state, region, &bytes, &record);
+    handles_open(ret, memory, bytes, record);
+}
+
+// Everything that lies in memory which outlives this process.
+static int open_state(struct fs *fs, struct state *state, const struct nfs_fh *root, struct err *err) {
+    int r = state ? 0 : state_open(NULL, false, &fs->state, err);
+    if (r < 0)
+        return r;
+    fs->own_state = state == NULL;
+    fs->state = state ? state : fs->state;
+    fs->device = fs->state->fds[STATE_FUSE];
+    open_handles(fs->state, STATE_FILES, &fs->files);
+    open_handles(fs->state, STATE_DIRS, &fs->dirs);
+    open_slots(fs->state, STATE_CALLS, &fs->calls);
+    open_slots(fs->state, STATE_SILLY, &fs->sillies);
+    open_slots(fs->state, STATE_PIECES, &fs->pieces);
+    r = spool_open(&fs->spool, fs->state->fds[STATE_SPOOL]);
+    if (r < 0)
+        return err_set(err, r, "cannot make the memory for written data: %s", err_name(r));
+    return nodes_open(fs->state->fds[STATE_NODES], fs->state->resumed ? NULL : root, &fs->nodes, err);
+}
+
+static int make_cache(struct fs *fs, struct err *err) {
+    int r = fetcher_new(fs, fs->copies.memory_limit, &fs->fetcher, err);
+    return r < 0 ? r : warmer_new(fs, err);
+}
+
+int fs_new(const struct fs_options *o, struct fs **ret, struct err *err) {
     struct fs *fs cleanup(fs_freep) = mem_zalloc(sizeof *fs);
     if (!fs)
         return err_set(err, -ENOMEM, "out of memory");
-    *fs = (struct fs){.share = share, .clock = &clock_system, .read_only = read_only, .device = -1};
-    if (copies)
-        fs->copies = *copies;
+    *fs = (struct fs){.share = o->share, .clock = &clock_system, .read_only = o->read_only, .device = -1};
+    if (o->copies)
+        fs->copies = *o->copies;
     set_timeouts(fs);
     (void)pthread_mutex_init(&fs->copy_lock, NULL);
     (void)pthread_mutex_init(&fs->lock, NULL);
     (void)pthread_mutex_init(&fs->watch_lock, NULL);
-    (void)pthread_mutex_init(&fs->files.lock, NULL);
-    (void)pthread_mutex_init(&fs->dirs.lock, NULL);
     (void)pthread_mutex_init(&fs->parents.lock, NULL);
     (void)pthread_mutex_init(&fs->rewalk.lock, NULL);
     fs->creds = (struct creds)CREDS_INIT(fs->clock);
@@ -106,14 +145,15 @@ int fs_new(struct nfs_share *share, const struct nfs_fh *root, const struct copy
     (void)pthread_condattr_destroy(&attr);
     clock_random(fs->clock, &fs->silly_next, sizeof fs->silly_next);
     // A whole request: libfuse reads up to 256 pages and one more for its head.
-    bufs_init(&fs->bufs, (size_t)sysconf(_SC_PAGESIZE) * 256 + 65536);
-    wb_mount_init(&fs->wb, share, &fs->bufs, FS_DIRTY_MAX);
-    fs->read_max = clamp_read(nfs_share_info(share)->read_max);
-    int r = nodes_new(root, &fs->nodes, err);
+    bufs_init(&fs->bufs, (size_t)sysconf(_SC_PAGESIZE) * 256 + 65536, NULL);
+    bufs_init(&fs->requests, fs->bufs.size, &fs->spool);
+    wb_mount_init(&fs->wb, o->share, &fs->requests, &fs->pieces, FS_DIRTY_MAX);
+    fs->read_max = clamp_read(nfs_share_info(o->share)->read_max);
+    int r = open_state(fs, o->state, o->root, err);
     if (r == 0 && fs->copies.cache)
-        r = fetcher_new(fs, fs->copies.memory_limit, &fs->fetcher, err);
-    if (r == 0 && fs->copies.cache)
-        r = warmer_new(fs, err);
+        r = make_cache(fs, err);
+    if (r == 0 && fs->state->resumed)
+        r = resume_state(fs, err);
     if (r == 0)
         r = watch_start(fs, err);
     if (r < 0)
@@ -148,9 +188,22 @@ struct fs *fs_free(struct fs *fs) {
     inode_drop_all(fs);
     (void)nodes_free(fs->nodes);
     bufs_done(&fs->bufs);
+    if (fs->spool.base) // else nothing was taken from it
+        bufs_done(&fs->requests);
     wb_mount_done(&fs->wb);
+    spool_done(&fs->spool);
+    slots_done(&fs->calls);
+    slots_done(&fs->sillies);
+    slots_done(&fs->pieces);
+    if (fs->own_state)
+        (void)state_free(fs->state);
     free(fs);
     return NULL;
+}
+
+size_t fs_op_count(struct fs *fs) {
+    LOCK_SCOPE(&fs->lock);
+    return fs->op_count;
 }
 
 bool fs_drain(struct fs *fs, int64_t deadline_ns) {
@@ -159,12 +212,7 @@ bool fs_drain(struct fs *fs, int64_t deadline_ns) {
         warmer_stop(fs->warmer);
     while (clock_monotonic(fs->clock) < deadline_ns) {
         wb_sync_all(&fs->wb);
-        size_t ops;
-        {
-            LOCK_SCOPE(&fs->lock);
-            ops = fs->op_count;
-        }
-        if (ops == 0 && wb_mount_used(&fs->wb) == 0)
+        if (fs_op_count(fs) == 0 && wb_mount_used(&fs->wb) == 0)
             return true;
         (void)nanosleep(&pause, NULL); // runs once, at the end of the process
     }

@@ -51,3 +51,6 @@ int file_open(struct op *op, const struct nfs_cred *cred, int mode, struct fuse_
 void file_close(struct fs *fs, struct fuse_file_info *fi);
 // The buffer of the request that this thread is working on, if it may be kept (session.c).
 void *session_take_buffer(void);
+// The number of that request, with FUSE_ABI_UNIQUE_RESEND when a former daemon had it; 0: none.
+uint64_t session_request_unique(void);
+bool session_request_opens(void); // does it ask for a handle?

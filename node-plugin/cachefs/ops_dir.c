@@ -15,12 +15,14 @@
 #define REPLY_MAX ((size_t)256 << 10)
 
 static void open_dir(struct op *op, struct dir *dir) {
-    int r = handles_add(&op->fs->dirs, dir, &op->fi.fh);
+    struct dir_record record = {.node = op->id, .unique = op->unique, .cred = op->cred};
+    int r = handles_add(&op->fs->dirs, dir, &record, &op->fi.fh);
     if (r < 0) {
         dir_put(dir);
         op_reply_error(op, r);
         return;
     }
+    dir_keep(dir, handles_record(&op->fs->dirs, op->fi.fh));
     if (fuse_reply_open(op->req, &op->fi) < 0) {
         (void)handles_remove(&op->fs->dirs, op->fi.fh);
         dir_put(dir);
@@ -107,13 +109,18 @@ static bool add_entry(struct op *op, bool plus, const struct nfs_dirent *entry, 
 
 static void fill(struct op *op) {
     bool plus = op->flags, room = true;
-    uint64_t position = op->offset;
+    uint64_t position = op->offset, cookie = 0, index;
     struct nfs_dirent entry;
     while (room && position < DOTS)
         room = add_dot(op, plus, ++position);
-    for (uint64_t index = position - DOTS; room && position >= DOTS && dir_entry(op->dir, index, &entry); index++)
+    for (index = position - DOTS; position >= DOTS && dir_entry(op->dir, index, &entry); index++) {
         if (!op->fs->silly_count || !inode_is_silly_name(op->fs, dir_handle(op->dir), entry.name))
-            room = add_entry(op, plus, &entry, index);
+            room = room && add_entry(op, plus, &entry, index);
+        if (!room)
+            break;
+        cookie = entry.cookie;
+    }
+    dir_told(op->dir, index, cookie);
 }
 
 static void page_there(struct op *op) {
@@ -166,10 +173,22 @@ void ops_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, s
     read_dir(req, size, offset, fi, true);
 }
 
-// NFS changes names on stable storage before it answers (RFC 1813 section 4.8).
+static void dir_synced(struct op *op) {
+    op_reply_error(op, op->result);
+}
+
+// NFS changes names on stable storage before it answers (RFC 1813 section 4.8); a mounted file system has to be asked.
 void ops_fsyncdir(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_file_info *fi) {
-    (void)id;
+    struct fs *fs = fuse_req_userdata(req);
     (void)datasync;
     (void)fi;
-    (void)fuse_reply_err(req, 0);
+    if (nfs_share_info(fs->share)->version != 0) {
+        (void)fuse_reply_err(req, 0);
+        return;
+    }
+    struct op *op = op_for(req, id);
+    if (!op)
+        return;
+    op_prepare(op, NFS_COMMIT, &op->fh);
+    op_call(op, dir_synced);
 }

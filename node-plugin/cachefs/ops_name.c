@@ -4,8 +4,12 @@
 #include <sys/sysmacros.h>
 
 #include "lib/base/mem.h"
+#include "node-plugin/cachefs/again.h"
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/ops.h"
+
+static void entry_answered(struct op *op);
+static void link_answered(struct op *op);
 
 static struct op *op_for_name(fuse_req_t req, fuse_ino_t dir, const char *name) {
     struct op *op = op_for(req, dir);
@@ -24,14 +28,26 @@ static void got_attr(struct op *op) {
         op_reply_entry(op, &op->target, &op->call.attr);
 }
 
+// It was made by a former daemon for this very request: what stands there now is the answer, if it is of that kind.
+static void made_before(struct op *op) {
+    if (op->result == 0 && op->call.has_attr && (op->call.attr.mode & S_IFMT) != op->flags)
+        op->result = -EEXIST;
+    entry_answered(op);
+}
+
 // A call that gave a handle was answered; attributes are asked for when it gave none.
 static void entry_answered(struct op *op) {
+    if (op->result == -EEXIST && again_was(op, op->call.op)) {
+        op_prepare(op, NFS_LOOKUP, &op->fh)->name = op->name;
+        op_call(op, made_before);
+        return;
+    }
     if (op->result < 0) {
         op_reply_error(op, op->result);
         return;
     }
     op->target = op->call.out_fh;
-    if (nfs_op_changes(op->call.op))
+    if (op->flags)
         op_changed_parent(op);
     if (op->call.has_attr) {
         got_attr(op);
@@ -75,7 +91,8 @@ void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *for
     fuse_reply_none(req);
 }
 
-static void make(struct op *op, enum nfs_op operation, mode_t mode) {
+static void make(struct op *op, enum nfs_op operation, mode_t mode, mode_t type) {
+    op->flags = type;
     struct nfs_call *call = op_prepare(op, operation, &op->fh);
     call->name = op->name;
     call->target = op->text;
@@ -91,13 +108,13 @@ void ops_mknod(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode, de
     if (!op)
         return;
     op->offset = (uint64_t)major(rdev) << 32 | minor(rdev);
-    make(op, S_ISREG(mode) ? NFS_CREATE : NFS_MKNOD, S_ISREG(mode) ? mode & 07777 : mode);
+    make(op, S_ISREG(mode) ? NFS_CREATE : NFS_MKNOD, S_ISREG(mode) ? mode & 07777 : mode, mode & S_IFMT);
 }
 
 void ops_mkdir(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode) {
     struct op *op = op_for_name(req, dir, name);
     if (op)
-        make(op, NFS_MKDIR, mode & 07777);
+        make(op, NFS_MKDIR, mode & 07777, S_IFDIR);
 }
 
 void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t dir, const char *name) {
@@ -108,10 +125,21 @@ void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t dir, const char 
     if (!op->text)
         op_reply_error(op, -ENOMEM);
     else
-        make(op, NFS_SYMLINK, 0777);
+        make(op, NFS_SYMLINK, 0777, S_IFLNK);
+}
+
+static void linked_before(struct op *op) {
+    if (op->result == 0 && !nfs_fh_eq(&op->call.out_fh, &op->fh))
+        op->result = -EEXIST;
+    link_answered(op);
 }
 
 static void link_answered(struct op *op) {
+    if (op->result == -EEXIST && op->call.op == NFS_LINK && again_was(op, NFS_LINK)) {
+        op_prepare(op, NFS_LOOKUP, &op->fh2)->name = op->name;
+        op_call(op, linked_before);
+        return;
+    }
     if (op->result < 0) {
         op_reply_error(op, op->result);
         return;

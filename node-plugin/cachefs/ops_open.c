@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include "lib/base/mem.h"
+#include "node-plugin/cachefs/again.h"
 #include "node-plugin/cachefs/attr.h"
 #include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/inode.h"
@@ -20,7 +21,11 @@ int file_open(struct op *op, const struct nfs_cred *cred, int mode, struct fuse_
     if (!file)
         return -ENOMEM;
     file->inode = inode_get(op->fs, op->inode->id, &op->inode->fh);
-    int r = file->inode ? handles_add(&op->fs->files, file, &fi->fh) : -ENOMEM;
+    unsigned seen = file->inode ? wb_error_now(&file->inode->wb) : 0;
+    struct file_record record = {
+        .node = op->inode->id, .unique = op->unique, .cred = *cred, .flags = fi->flags, .mode = mode, .error_seen = seen};
+    record.created = op->target.len != 0;
+    int r = file->inode ? handles_add(&op->fs->files, file, &record, &fi->fh) : -ENOMEM;
     if (r < 0) {
         if (file->inode)
             inode_put(file->inode);
@@ -30,7 +35,7 @@ int file_open(struct op *op, const struct nfs_cred *cred, int mode, struct fuse_
     file->cred = *cred;
     file->flags = fi->flags;
     file->mode = mode;
-    file->error_seen = wb_error_now(&file->inode->wb);
+    file->error_seen = seen;
     inode_opened(file->inode);
     return 0;
 }
@@ -264,12 +269,18 @@ static void existing_looked_up(struct op *op) {
         return;
     }
     op->target = op->call.out_fh;
-    op->tries = 1;
-    ask_access(op);
+    if (again_was(op, NFS_CREATE) && op->call.has_attr && op->call.attr.size == 0) {
+        opened(op); // this request made it
+    } else if (op->fi.flags & O_EXCL) {
+        op_reply_error(op, -EEXIST);
+    } else {
+        op->tries = 1;
+        ask_access(op);
+    }
 }
 
 static void created(struct op *op) {
-    if (op->result == -EEXIST && !(op->fi.flags & O_EXCL)) { // somebody else was faster
+    if (op->result == -EEXIST && (!(op->fi.flags & O_EXCL) || again_was(op, NFS_CREATE))) { // somebody else was faster
         op_prepare(op, NFS_LOOKUP, &op->fh)->name = op->name;
         op_call(op, existing_looked_up);
         return;

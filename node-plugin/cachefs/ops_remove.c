@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "node-plugin/cachefs/again.h"
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/ops.h"
 
@@ -17,7 +18,14 @@ static void changed(struct op *op) {
     }
 }
 
+// "There is none", to a request that a former daemon had sent: it was that one.
+static void take_for_done(struct op *op, enum nfs_op operation) {
+    if (op->result == -ENOENT && again_was(op, operation))
+        op->result = 0;
+}
+
 static void name_answered(struct op *op) {
+    take_for_done(op, op->call.op);
     if (op->result == 0)
         changed(op);
     op_reply_error(op, op->result);
@@ -36,7 +44,9 @@ static bool lives_on(struct op *op) {
 
 static void unlink_looked_up(struct op *op) {
     if (op->result < 0) {
-        op_reply_error(op, op->result);
+        take_for_done(op, NFS_REMOVE);
+        take_for_done(op, NFS_RENAME); // to its silly name
+        name_answered(op);
         return;
     }
     if (lives_on(op)) {
@@ -142,16 +152,37 @@ static void target_looked_up(struct op *op) {
         do_rename(op);
 }
 
-static void source_linked(struct op *op) {
-    if (op->result < 0) {
-        op_reply_error(op, op->result);
-        return;
-    }
+static void remove_source(struct op *op) {
     op_prepare(op, NFS_REMOVE, &op->fh)->name = op->name;
     op_call(op, name_answered);
 }
 
+static void linked_before(struct op *op) {
+    if (op->result == 0 && !nfs_fh_eq(&op->call.out_fh, &op->target))
+        op->result = -EEXIST;
+    if (op->result < 0)
+        op_reply_error(op, op->result);
+    else
+        remove_source(op);
+}
+
+static void source_linked(struct op *op) {
+    if (op->result == -EEXIST && again_was(op, NFS_LINK)) {
+        op_prepare(op, NFS_LOOKUP, &op->fh2)->name = op->name2;
+        op_call(op, linked_before);
+    } else if (op->result < 0) {
+        op_reply_error(op, op->result);
+    } else {
+        remove_source(op);
+    }
+}
+
 static void source_looked_up(struct op *op) {
+    take_for_done(op, NFS_REMOVE);
+    if (op->call.result < 0 && op->result == 0) {
+        name_answered(op);
+        return;
+    }
     if (op->result == 0 && (!op->call.has_attr || S_ISDIR(op->call.attr.mode)))
         op->result = -EINVAL; // NFS cannot do it in one step; a check beforehand would be a lie
     if (op->result < 0) {
@@ -163,6 +194,26 @@ static void source_looked_up(struct op *op) {
     call->fh2 = op->fh2;
     call->name = op->name2;
     op_call(op, source_linked);
+}
+
+static void rename_plain(struct op *op) {
+    if (inode_any_open(op->fs)) {
+        op_prepare(op, NFS_LOOKUP, &op->fh2)->name = op->name2;
+        op_call(op, target_looked_up);
+    } else {
+        do_rename(op);
+    }
+}
+
+// Before the target is looked at, which may be the source by now.
+static void source_seen_again(struct op *op) {
+    take_for_done(op, NFS_RENAME);
+    if (op->result < 0)
+        op_reply_error(op, op->result);
+    else if (op->call.result < 0)
+        name_answered(op);
+    else
+        rename_plain(op);
 }
 
 void ops_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t dir2, const char *name2, unsigned flags) {
@@ -182,10 +233,10 @@ void ops_rename(fuse_req_t req, fuse_ino_t dir, const char *name, fuse_ino_t dir
     } else if (flags & RENAME_NOREPLACE) {
         op_prepare(op, NFS_LOOKUP, &op->fh)->name = op->name;
         op_call(op, source_looked_up);
-    } else if (inode_any_open(op->fs)) {
-        op_prepare(op, NFS_LOOKUP, &op->fh2)->name = op->name2;
-        op_call(op, target_looked_up);
+    } else if (again_was(op, NFS_RENAME)) {
+        op_prepare(op, NFS_LOOKUP, &op->fh)->name = op->name;
+        op_call(op, source_seen_again);
     } else {
-        do_rename(op);
+        rename_plain(op);
     }
 }

@@ -13,6 +13,10 @@ int session_start(struct fs *fs, int fuse_fd, unsigned readers, struct session *
 // Waits until the kernel has our answer to INIT: with it, the kernel caps the readahead of the mount at what it offered
 // (128 KiB), so what is set before is lost. False: not within `timeout_ms`, or the session ended.
 bool session_wait_ready(const struct session *session, int timeout_ms);
+// Stops reading requests, for good; what is being worked on goes on. False: a reader is still at it after the timeout.
+bool session_pause(struct session *session, int timeout_ms);
+// Will the kernel send again what a daemon that ended had read? Known once it is ready.
+bool session_can_resume(const struct session *session);
 // Becomes readable when the file system was unmounted or its connection aborted.
 int session_end_fd(const struct session *session);
 // Joins the readers (they end once the connection is gone) and closes /dev/fuse, which aborts what is left.

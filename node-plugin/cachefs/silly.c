@@ -11,12 +11,44 @@
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/ops.h"
 
+static struct silly_record *record_at(struct fs *fs, uint32_t index) {
+    return slots_at(&fs->sillies, index);
+}
+
+// Written down before the server is asked: a later daemon looks whether the name was made. False: no room.
+static bool write_down(struct op *op, const struct nfs_fh *dir) {
+    struct slots *sillies = &op->fs->sillies;
+    op->silly_record = slots_take(sillies);
+    if (!op->silly_record)
+        return false;
+    struct silly_record *record = record_at(op->fs, op->silly_record);
+    record->node = op->inode->id;
+    record->fh = op->inode->fh;
+    record->dir = *dir;
+    record->cred = op->cred;
+    (void)snprintf(record->name, sizeof record->name, "%s", op->text);
+    slots_publish(sillies, op->silly_record);
+    return true;
+}
+
+static void cross_out(struct fs *fs, uint32_t *index) {
+    if (*index)
+        slots_give(&fs->sillies, *index);
+    *index = 0;
+}
+
 static void name_kept(struct op *op) {
     struct fs *fs = op->fs;
     struct inode *inode = op->inode;
     bool closed = false;
+    if (op->result < 0)
+        cross_out(fs, &op->silly_record);
     if (op->result == 0) {
+        record_at(fs, op->silly_record)->kept = 1;
         LOCK_SCOPE(&fs->lock);
+        fs->silly_count -= inode->silly; // of a name that went away behind our back
+        cross_out(fs, &inode->silly_record);
+        inode->silly_record = op->silly_record;
         inode->silly = true;
         inode->silly_dir = op->call.op == NFS_LINK ? op->call.fh2 : op->call.fh;
         inode->silly_cred = op->cred;
@@ -40,7 +72,7 @@ void silly_keep_name(struct op *op, const struct nfs_fh *dir, const char *name, 
     free(op->text);
     op->text = mem_printf(".nfs%016" PRIx64 "%08" PRIx32, op->inode->id, number);
     op->then = then;
-    if (!op->text) {
+    if (!op->text || !write_down(op, dir)) {
         op->result = -ENOMEM;
         then(op);
         return;
@@ -61,6 +93,7 @@ static void removed(struct op *op) {
     {
         LOCK_SCOPE(&fs->lock);
         op->inode->silly = false;
+        cross_out(fs, &op->inode->silly_record);
         fs->silly_count--;
         waiters = take_ptr(fs->silly_head);
     }
@@ -86,6 +119,8 @@ static void moved_up(struct op *op) {
     if (op->result == 0) {
         LOCK_SCOPE(&op->fs->lock);
         op->inode->silly_dir = op->fh;
+        if (op->inode->silly_record)
+            record_at(op->fs, op->inode->silly_record)->dir = op->fh; // should it tear: a name that stays behind
     }
     inode_put(take_ptr(op->inode));
     if (op->result < 0)

@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <time.h>
 
+#include "node-plugin/cachefs/again.h"
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/op.h"
 
@@ -87,12 +88,16 @@ static bool look_at_watched(struct fs *fs) {
 }
 
 static bool second_passed(struct fs *fs) {
+    again_forget_old(fs);
     bufs_trim(&fs->bufs);
+    bufs_trim(&fs->requests);
     wb_tick(&fs->wb);
     bool left = look_at_watched(fs);
     left |= inode_drop_unused(fs);
     left |= wb_mount_used(&fs->wb) > 0;
-    left |= bufs_idle_count(&fs->bufs) > 0;
+    left |= bufs_idle_count(&fs->bufs) > 0 || bufs_idle_count(&fs->requests) > 0;
+    if (wb_mount_used(&fs->wb) == 0)
+        spool_trim(&fs->spool);
     if (!left)
         (void)malloc_trim(0);
     return left;

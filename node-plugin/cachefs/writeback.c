@@ -54,6 +54,8 @@ static void set_error(struct wb *wb, int error) {
     wb->error = error == -ECANCELED ? -EIO : error;
     wb->error_seq++;
     wb->refused = true;
+    if (wb->failed)
+        wb->failed(wb); // before what it is about is forgotten
 }
 
 static void drop_piece(struct wb_piece *p, int result, struct wb_todo *todo) {
@@ -78,10 +80,12 @@ static void piece_answered(struct wb_piece *p, const struct nfs_call *call, stru
         return;
     }
     wb_list_remove(&wb->active, p);
-    if (call->committed || p->call.stable) {
+    bool stable = call->committed || p->call.stable;
+    if (stable && !wb_kept_overlaps(wb, p)) {
         drop_piece(p, 0, todo);
         return;
     }
+    wb_piece_publish(p);
     p->state = WB_KEPT;
     memcpy(p->verifier, call->verifier, sizeof p->verifier);
     if (p->through)
@@ -141,9 +145,10 @@ static void commit_done(struct nfs_call *call) {
 
 // ---- the interface
 
-void wb_mount_init(struct wb_mount *m, struct nfs_share *share, struct bufs *bufs, size_t budget) {
+void wb_mount_init(struct wb_mount *m, struct nfs_share *share, struct bufs *bufs, struct slots *records,
+                   size_t budget) {
     const struct nfs_info *info = nfs_share_info(share);
-    *m = (struct wb_mount){.share = share, .bufs = bufs, .budget = budget};
+    *m = (struct wb_mount){.share = share, .bufs = bufs, .records = records, .budget = budget};
     m->write_max = info->write_max && info->write_max < NFS_IO_MAX ? info->write_max : NFS_IO_MAX;
     (void)pthread_mutex_init(&m->lock, NULL);
 }
@@ -171,6 +176,8 @@ static int accept_write(struct wb *wb, struct wb_write *w, struct wb_wait *wait,
         p->through = through ? wait : NULL;
         wait->kind = WB_THROUGH;
         p->seq = wb->next_seq++;
+        if (!through) // nobody is told of it before the server's answer otherwise
+            wb_piece_publish(p);
         if (wb_is_clean(wb))
             wb->end = 0;
         wb_list_insert(&wb->active, p);
@@ -231,6 +238,7 @@ static bool disown(struct wb *wb, const struct wb_wait *wait) {
     for (struct wb_piece *p = wb->active.head; p; p = p->next) {
         if (p->through == wait) {
             p->through = NULL; // an error is remembered instead
+            wb_piece_publish(p);
             return true;
         }
     }
@@ -284,8 +292,32 @@ void wb_truncated(struct wb *wb, uint64_t size) {
     wb->end = wb->end < size ? wb->end : size;
     for (struct wb_piece *p = wb->kept.head; p; p = p->next) {
         if (p->offset + p->len > size)
-            p->len = p->offset < size ? (size_t)(size - p->offset) : 0;
+            wb_piece_cut(p, p->offset < size ? (size_t)(size - p->offset) : 0);
     }
+}
+
+int wb_restore(struct wb *wb, uint32_t record) {
+    LOCK_SCOPE(&wb->mount->lock);
+    struct wb_piece *p = wb_piece_restore(wb, record);
+    if (!p)
+        return -EINVAL;
+    if (wb->next_seq <= p->seq)
+        wb->next_seq = p->seq + 1;
+    if (wb->end < p->offset + p->len)
+        wb->end = p->offset + p->len;
+    wb_list_insert(&wb->active, p);
+    wb_set_listed(wb, true);
+    return 0;
+}
+
+void wb_kick(struct wb_mount *m) {
+    struct wb_todo todo = {0};
+    {
+        LOCK_SCOPE(&m->lock);
+        for (struct wb *wb = m->files; wb; wb = wb->next)
+            wb_pump(wb, &todo);
+    }
+    carry_out(m, &todo);
 }
 
 void wb_tick(struct wb_mount *m) {

@@ -5,6 +5,8 @@
 //          buffer, as the kernel's NFS client does; errors come out at the next write, fsync or close. Data stays here
 //          until the server said it is on stable storage, so that a restarted server (its verifier changed) gets it
 //          again.
+//          What was acknowledged stands in memory that outlives the daemon (spool.h, a piece_record each), so that its
+//          successor sends it again, in the same order; WRITEs may be repeated.
 // Owns:    the written bytes, from wb_write until they are committed or refused by the server.
 // Threads: any. `run` of a wait is called without any lock of this module, on any thread, also from within wb_*.
 // Fails:   an error of the server is remembered per file (wb_error) and makes further writes wait for the server's
@@ -26,6 +28,8 @@
 
 #include "lib/nfs/nfs.h"
 #include "node-plugin/cachefs/bufs.h"
+#include "node-plugin/cachefs/slots.h"
+#include "node-plugin/cachefs/spool.h"
 
 struct wb_piece;
 
@@ -47,10 +51,11 @@ struct wb_list {
 struct wb_mount {
     pthread_mutex_t lock;
     struct nfs_share *share;
-    struct bufs *bufs;
-    size_t budget, used; // bytes; `used` counts buffers, not payload
-    uint32_t write_max;  // bytes of one WRITE
-    struct wb *files;    // that hold data
+    struct bufs *bufs;     // of requests, in the spool
+    struct slots *records; // of pieces
+    size_t budget, used;   // bytes; `used` counts buffers, not payload
+    uint32_t write_max;    // bytes of one WRITE
+    struct wb *files;      // that hold data
     struct wb_wait *room_head, *room_tail;
     uint64_t answers; // WRITEs answered so far
     bool stopping;
@@ -61,6 +66,8 @@ struct wb { // one file; embedded in its owner
     struct nfs_fh fh;
     void (*hold)(struct wb *wb);    // holds data from now on: the owner must stay; under the lock; may be NULL
     void (*release)(struct wb *wb); // no data left; without lock; may be NULL
+    void (*failed)(struct wb *wb);  // error and error_seq changed; under the lock; may be NULL
+    uint64_t node;                  // for the records
     struct wb_list active, kept;
     size_t kept_bytes;
     unsigned in_flight;
@@ -87,7 +94,9 @@ struct wb_write {
     bool stable;  // and for stable storage
 };
 
-void wb_mount_init(struct wb_mount *mount, struct nfs_share *share, struct bufs *bufs, size_t budget);
+// `bufs` lie in an spool; `records` are of struct piece_record.
+void wb_mount_init(struct wb_mount *mount, struct nfs_share *share, struct bufs *bufs, struct slots *records,
+                   size_t budget);
 void wb_mount_done(struct wb_mount *mount);
 void wb_init(struct wb *wb, struct wb_mount *mount, const struct nfs_fh *fh);
 
@@ -110,6 +119,11 @@ bool wb_busy(struct wb *wb, uint64_t since, uint64_t *ret_end);
 uint64_t wb_moment(struct wb_mount *mount);
 // The file now ends at `size`: data kept for sending again is cut there.
 void wb_truncated(struct wb *wb, uint64_t size);
+
+// What a former daemon left: its record becomes data of the file, to be sent once wb_kick is called. In any order.
+// -EINVAL for a record that cannot be true.
+int wb_restore(struct wb *wb, uint32_t record) must_check;
+void wb_kick(struct wb_mount *mount);
 
 // About once a second while wb_mount_used > 0: what is held back to grow is sent.
 void wb_tick(struct wb_mount *mount);

@@ -21,8 +21,10 @@ struct wb_piece {
     uint64_t seq, offset;
     size_t len, cap, sent; // sent: acknowledged bytes of a partly done WRITE
     const uint8_t *data;
-    void *own; // malloc'd, when it may grow
-    void *buf; // of bufs
+    uint32_t record;
+    void *own;    // a block of the spool, when it may grow
+    size_t block; // its bytes
+    void *buf;    // of bufs
     struct nfs_cred cred;
     uint8_t verifier[8];
     struct wb_wait *through;
@@ -31,7 +33,13 @@ struct wb_piece {
 
 void wb_list_insert(struct wb_list *list, struct wb_piece *piece); // by seq
 void wb_list_remove(struct wb_list *list, struct wb_piece *piece);
+// Is older data of the same range kept? Then what is newer must be kept, too: should the server lose the older, both are
+// sent again, in order.
+bool wb_kept_overlaps(const struct wb *wb, const struct wb_piece *piece);
 bool wb_piece_overlaps(const struct wb_piece *piece, uint64_t offset, uint64_t len);
 struct wb_piece *wb_piece_new(struct wb *wb, const struct wb_write *write);
 bool wb_piece_grow(struct wb_piece *piece, const struct wb_write *write); // contiguous, and there is room
-void wb_piece_free(struct wb_piece *piece);                               // gives its bytes back to the budget
+void wb_piece_publish(struct wb_piece *piece);                            // from here on it outlives this process
+void wb_piece_cut(struct wb_piece *piece, size_t len);
+void wb_piece_free(struct wb_piece *piece);                                   // gives its bytes back to the budget
+struct wb_piece *wb_piece_restore(struct wb *wb, uint32_t record) must_check; // NULL: not true, or out of memory

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// One suite for every backend: the share in memory, and a real server over NFSv3 and NFSv4.0.
+// One suite for every backend: the share in memory, a directory of a mounted file system with handles of either kind, and a
+// real server over NFSv3 and NFSv4.0.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "tests/fakes/fake_nfs.h"
 #include "tests/support/cm.h"
 #include "tests/support/nfs_server.h"
+#include "tests/support/posix_kit.h"
 
 static struct nfs_share *share;
 static struct nfs_fh dir; // a fresh directory per test
@@ -397,8 +400,28 @@ static int suite_on_server(const struct nfs_server *server, int version) {
     return suite(version == 3 ? "NFSv3" : "NFSv4.0", real);
 }
 
+static int suite_on_directory(const char *name, struct posix_options options) {
+    struct posix_kit kit;
+    options.descriptors = 8; // so that they are closed and opened again all the time
+    if (posix_kit_start(&kit, options) < 0)
+        return 1;
+    int failed = suite(name, take_ptr(kit.share));
+    posix_kit_stop(&kit);
+    return failed;
+}
+
+static int suite_on_directories(void) {
+    if (geteuid() != 0) {
+        (void)printf("needs root to act for others: a mounted directory is left out\n");
+        return 0;
+    }
+    return suite_on_directory("directory, handles of the kernel", (struct posix_options){0}) +
+           suite_on_directory("directory, handles of our own", (struct posix_options){.no_kernel_handles = true}) +
+           suite_on_directory("directory, uncached", (struct posix_options){.uncached = true});
+}
+
 int main(void) {
-    int failed = suite("in memory", fake_nfs_new());
+    int failed = suite("in memory", fake_nfs_new()) + suite_on_directories();
     struct nfs_server server;
     int r = nfs_server_start(&server);
     if (r == 0)

@@ -16,8 +16,8 @@ rss=$(awk '/^VmRSS/ { print $2 }' "/proc/$(cat "$WORK/a.pid")/status")
 echo "  resident when idle: $rss KiB"
 
 echo "every mount gets its readahead"
-want=$(sed -n 's/^#define READAHEAD_KIB \([0-9]*\)$/\1/p' "$ROOT/node-plugin/cachefs/main.c")
-[ "$want" -gt 128 ] || fail "node-plugin/cachefs/main.c does not say how much readahead a mount gets"
+want=$(sed -n 's/^#define READAHEAD_KIB \([0-9]*\)$/\1/p' "$ROOT/node-plugin/cachefs/daemon.c")
+[ "$want" -gt 128 ] || fail "node-plugin/cachefs/daemon.c does not say how much readahead a mount gets"
 for i in $(seq 10); do
     cachefs_mount r || fail "mount $i for the readahead"
     device=$(mountpoint -d "$WORK/r")

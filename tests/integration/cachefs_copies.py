@@ -11,6 +11,7 @@ import time
 
 A, B, E = sys.argv[1:4]
 ROUNDS = int(os.environ.get("CLOSE_TO_OPEN_ROUNDS", "3000"))
+BY_KERNEL = os.environ.get("READ_BY") != "daemon"  # does the kernel read complete copies itself?
 SETTLED = 3.2
 CASES = []
 
@@ -124,12 +125,13 @@ def mapped_readers_survive_truncation_and_replacement():
     files = [open(f"{A}/{name}", "rb") for name in ("cut", "replaced")]
     areas = [mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) for file in files]
     assert areas[0][299_000:] == noise(300_000, 0)[299_000:]
-    os.truncate(f"{A}/cut", 10)
+    if BY_KERNEL:  # a mapping of a file's own pages ends with the file, on every file system
+        os.truncate(f"{A}/cut", 10)
     put(f"{A}/new", b"new")
     os.rename(f"{A}/new", f"{A}/replaced")
     for number, area in enumerate(areas):  # SIGBUS would end the test
         assert area[299_000:] == noise(300_000, number)[299_000:]
-    assert get(f"{A}/cut") == noise(300_000, 0)[:10] and get(f"{A}/replaced") == b"new"
+    assert get(f"{A}/replaced") == b"new" and (not BY_KERNEL or get(f"{A}/cut") == noise(300_000, 0)[:10])
     assert get(f"{B}/replaced") == b"new"
 
 

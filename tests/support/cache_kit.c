@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/xattr.h>
 
 #include "lib/base/mem.h"
 #include "tests/support/cm.h"
@@ -50,7 +51,8 @@ static int kit_write(void *ctx, int fd, const void *data, size_t len, uint64_t o
 }
 static int kit_sync(void *ctx, int fd) {
     const struct cache_kit *kit = ctx;
-    CALL_OR_FAIL(ctx, kit->fail_sync_code ? kit->fail_sync_code : io_sync(&cache_io_system, fd));
+    int code = kit->fail_sync_code;
+    CALL_OR_FAIL(ctx, code || kit->quick_sync ? code : io_sync(&cache_io_system, fd));
 }
 static int kit_set_record(void *ctx, int fd, const void *record, size_t len) {
     CALL_OR_FAIL(ctx, io_set_record(&cache_io_system, fd, record, len));
@@ -75,13 +77,22 @@ static int kit_stat_fs(void *ctx, int fd, struct statvfs *ret) {
 static const struct cache_io_ops io_ops = {kit_file_open, kit_unlink, kit_make_dir,   kit_set_size,   kit_allocate,
                                            kit_write,     kit_sync,   kit_set_record, kit_get_record, kit_stat_fs};
 
-void cache_kit_start(struct cache_kit *kit) {
+static bool make_dir(struct cache_kit *kit, const char *parent) {
+    (void)snprintf(kit->dir, sizeof kit->dir, "%s/stowage-cache.XXXXXX", parent);
+    if (!mkdtemp(kit->dir))
+        return false;
+    if (setxattr(kit->dir, CACHE_RECORD_XATTR, "", 0, 0) == 0)
+        return true;
+    (void)rmdir(kit->dir);
+    return false;
+}
+
+void cache_kit_start(struct cache_kit *kit, bool fast) {
     *kit = (struct cache_kit){.total = UINT64_C(1) << 40, .available = UINT64_C(1) << 40};
     kit->now_ns = 1000 * NS_PER_S;
     kit->clock = (struct clock){&clock_ops, kit};
     kit->io = (struct cache_io){.ops = &io_ops, .ctx = kit};
-    (void)strcpy(kit->dir, "/tmp/stowage-cache.XXXXXX");
-    assert_non_null(mkdtemp(kit->dir));
+    assert_true((fast && make_dir(kit, "/dev/shm")) || make_dir(kit, "/tmp"));
 }
 
 void cache_kit_stop(struct cache_kit *kit) {

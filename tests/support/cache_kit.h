@@ -18,11 +18,13 @@ struct cache_kit {
     long fail_at;                                   // 0: none fails; else the call with this number and all after it
     bool fail_once;                                 // only that one
     int fail_code;                                  // -errno
+    bool quick_sync;                                // says that it synced, and did not
     int fail_sync_code;                             // of every sync; 0: none
 };
 
-void cache_kit_start(struct cache_kit *kit); // the test fails when it cannot
-void cache_kit_stop(struct cache_kit *kit);  // and removes the directory
+// `fast`: in memory where its file system can hold a cache, instead of on the disk. The test fails when it cannot.
+void cache_kit_start(struct cache_kit *kit, bool fast);
+void cache_kit_stop(struct cache_kit *kit); // and removes the directory
 // With the kit's disk and clock, and no thread of its own.
 struct cache *cache_kit_open(struct cache_kit *kit, const char *volume, uint64_t limit);
 

@@ -3,8 +3,10 @@
 # For tests of stowage-cachefs: an NFS server and mounts of it, in a mount namespace of the test's own.
 #
 #   cachefs_kit_start            needs root; sets WORK, EXPORT and the server's variables; skips (77) where it cannot run
-#   cachefs_mount NAME [FLAG...] mounts the share at $WORK/NAME; its pid is in $WORK/NAME.pid
+#   cachefs_mount NAME [FLAG...] mounts the share at $WORK/NAME; its pid is in $WORK/NAME.pid. With CACHEFS_CACHE=1 in the
+#                                environment each mount has a cache of its own, as if it were on a node of its own
 #   cachefs_umount NAME          unmounts and waits until the process ended; fails after 15 s
+#   cachefs_umount_wait NAME     the latter part of it, for what is unmounted already
 #   cachefs_server stop|start    the server, on the same ports
 
 ROOT=${ROOT:-$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")}
@@ -74,6 +76,10 @@ cachefs_mount() {
     local name=$1 line
     shift
     mkdir -p "$WORK/$name"
+    if [ "${CACHEFS_CACHE:-}" = 1 ]; then
+        mkdir -p "$WORK/cache-$name"
+        set -- --cache-dir "$WORK/cache-$name" --cache-settle 2 "$@"
+    fi
     mkfifo "$WORK/$name.ready"
     "$BIN/stowage-cachefs" --server 127.0.0.1 --share /export --nfs-port "$NFS_PORT" --mount-port "$MNT_PORT" \
         --mount-point "$WORK/$name" --fs-name "test-$name" --ready-fd 9 "$@" 9>"$WORK/$name.ready" \
@@ -85,9 +91,13 @@ cachefs_mount() {
 }
 
 cachefs_umount() {
+    cachefs_detach "$WORK/$1" || fail "cannot unmount $1"
+    cachefs_umount_wait "$1"
+}
+
+cachefs_umount_wait() {
     local pid
     pid=$(cat "$WORK/$1.pid")
-    cachefs_detach "$WORK/$1" || fail "cannot unmount $1"
     for _ in $(seq 150); do
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.1

@@ -18,7 +18,7 @@ static struct cache_kit kit;
 
 static int setup(void **state) {
     (void)state;
-    cache_kit_start(&kit);
+    cache_kit_start(&kit, false);
     return 0;
 }
 

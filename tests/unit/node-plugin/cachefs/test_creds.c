@@ -8,7 +8,6 @@
 #include "tests/support/cm.h"
 
 #include "node-plugin/cachefs/creds.h"
-#include "node-plugin/cachefs/handles.h"
 
 static int64_t now_ns;
 static int64_t fake_monotonic(void *ctx) {
@@ -110,34 +109,12 @@ static void only_deadly_signals_end_a_wait(void **state) {
     assert_true(creds_is_dying(&creds, 43)); // gone
 }
 
-static void handles_are_not_reused(void **state) {
-    (void)state;
-    struct handles handles = HANDLES_INIT;
-    int objects[200];
-    uint64_t first = 0, ids[200];
-    assert_int_equal(handles_add(&handles, &objects[0], &first), 0);
-    assert_ptr_equal(handles_get(&handles, first), &objects[0]);
-    assert_ptr_equal(handles_remove(&handles, first), &objects[0]);
-    for (int i = 0; i < 200; i++) {
-        assert_int_equal(handles_add(&handles, &objects[i], &ids[i]), 0);
-        assert_true(ids[i] != first);
-    }
-    assert_null(handles_get(&handles, first));
-    assert_null(handles_remove(&handles, first));
-    for (int i = 0; i < 200; i++)
-        assert_ptr_equal(handles_remove(&handles, ids[i]), &objects[i]);
-    uint64_t any;
-    assert_null(handles_any(&handles, &any));
-    handles_done(&handles);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_come_from_proc_and_are_kept_for_a_while),
         cmocka_unit_test(more_than_16_groups_are_cut),
         cmocka_unit_test(an_unknown_process_has_no_groups),
         cmocka_unit_test(only_deadly_signals_end_a_wait),
-        cmocka_unit_test(handles_are_not_reused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -24,7 +24,8 @@ static int set_up(void **state) {
     f.share = fake_nfs_open(f.store);
     f.root = nfs_share_info(f.share)->root;
     *state = &f;
-    return fs_new(f.share, &f.root, NULL, false, &f.fs, NULL);
+    const struct fs_options options = {.share = f.share, .root = &f.root};
+    return fs_new(&options, &f.fs, NULL);
 }
 static int tear_down(void **state) {
     struct fixture *f = *state;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "node-plugin/cachefs/state.h"
 #include "node-plugin/cachefs/writeback.h"
 
 #define KIB ((size_t)1024)
@@ -30,6 +31,9 @@ static const struct nfs_backend hand_backend = {.submit = hand_submit, .info = h
 
 struct fixture {
     struct hand hand;
+    struct state *state;
+    struct spool spool;
+    struct slots records;
     struct bufs bufs;
     struct wb_mount mount;
     struct wb wb;
@@ -54,8 +58,13 @@ static int set_up(void **state) {
     static struct fixture f;
     f = (struct fixture){.hand.share.backend = &hand_backend, .hand.info.write_max = 1024 * 1024};
     memset(f.text, 'x', sizeof f.text);
-    bufs_init(&f.bufs, 1024 * 1024 + 4096);
-    wb_mount_init(&f.mount, &f.hand.share, &f.bufs, 4 << 20);
+    size_t bytes, record;
+    assert_int_equal(state_open(NULL, false, &f.state, NULL), 0);
+    assert_int_equal(spool_open(&f.spool, f.state->fds[STATE_SPOOL]), 0);
+    void *memory = state_region(f.state, STATE_PIECES, &bytes, &record);
+    slots_open(&f.records, memory, bytes, record);
+    bufs_init(&f.bufs, 1024 * 1024 + 4096, &f.spool);
+    wb_mount_init(&f.mount, &f.hand.share, &f.bufs, &f.records, 4 << 20);
     struct nfs_fh fh = {.len = 1};
     wb_init(&f.wb, &f.mount, &fh);
     *state = &f;
@@ -66,6 +75,11 @@ static int tear_down(void **state) {
     assert_int_equal(wb_mount_used(&f->mount), 0); // every byte was accounted for
     bufs_done(&f->bufs);
     wb_mount_done(&f->mount);
+    assert_int_equal(slots_count(&f->records), 0);
+    assert_int_equal(f->spool.used, 0);
+    slots_done(&f->records);
+    spool_done(&f->spool);
+    f->state = state_free(f->state);
     return 0;
 }
 
