@@ -253,16 +253,35 @@ static const struct field ROWS[] = {
     {.name = "json", .type = FIELD_BOOL, .offset = AT(json), .help = "print the reply as JSON"},
 };
 
+// Here they go before those above.
+static const struct field CACHE_ROWS[] = {
+    {.name = "wait", .type = FIELD_BOOL, .offset = AT(follow), .help = "until it is done, showing how far it is"},
+    {.name = "cancel", .type = FIELD_BOOL, .offset = AT(cancel), .help = "end a warm-up; what is fetched stays"},
+    {.name = "path",
+     .type = FIELD_TEXT,
+     .offset = AT(inside),
+     .value = "SUB",
+     .help = "file or directory below it"},
+    {.name = "dir",
+     .type = FIELD_TEXT,
+     .offset = AT(dir),
+     .value = "CACHE_DIR",
+     .help = "the directory of a node's disk that is the cache of all its volumes"},
+};
+
 static const char *const COMMON[][7] = {
+    [OPTIONS_CACHE] = {"json", NULL},
     [OPTIONS_DRIVER] = {"controller", "node", "timeout", "json", NULL},
     [OPTIONS_STORE] = {"url", "token", "token-file", "ca-cert", "timeout", "json", NULL},
     [OPTIONS_STORE_ADMIN] = {"url", "admin-token", "admin-token-file", "ca-cert", "timeout", "json", NULL},
 };
 
-static void add_rows(const char *const *names, struct option_set *set) {
+static void add_rows(const char *const *names, enum options_for whom, struct option_set *set) {
     const struct fields all = {.rows = ROWS, .count = ARRAY_SIZE(ROWS), .exact_case = true};
+    const struct fields cache = {.rows = CACHE_ROWS, .count = ARRAY_SIZE(CACHE_ROWS), .exact_case = true};
     for (; names && *names; names++) {
-        const struct field *row = fields_find(&all, *names);
+        const struct field *row = whom == OPTIONS_CACHE ? fields_find(&cache, *names) : NULL;
+        row = row ? row : fields_find(&all, *names);
         if (!row || set->fields.count == OPTIONS_MAX)
             abort();
         set->rows[set->fields.count++] = *row;
@@ -272,8 +291,8 @@ static void add_rows(const char *const *names, struct option_set *set) {
 void options_select(const char *const *names, enum options_for whom, struct option_set *ret) {
     *ret = (struct option_set){.fields = {.kind = "flag", .exact_case = true}};
     ret->fields.rows = ret->rows;
-    add_rows(names, ret);
-    add_rows(COMMON[whom], ret);
+    add_rows(names, whom, ret);
+    add_rows(COMMON[whom], whom, ret);
 }
 
 // Does this argument take the next one as its value?

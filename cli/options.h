@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every flag of the command, in one table; a command names those it takes.
+// Every flag of the command, in one table; a command names those it takes. Commands of the cache have flags of their own.
 //
 // Why:  a flag means the same everywhere, and help, environment (STOWAGE_…) and checks come from its row.
 // Owns: texts and lists are allocated; options_done releases them.
@@ -30,12 +30,17 @@ struct options {
     char *delay, *visibility, *dedup, *retention, *max_receives, *dead_letter, *dedup_id;
     uint32_t wait;
     int64_t max; // 0: no limit, or one, as the command says
+
+    // of the cache
+    char *dir, *inside;
+    bool follow, cancel;
+
     bool if_new, details, null, public, lines, lease, recursive, download, for_put;
 };
 
 #define OPTIONS_MAX 32
 
-enum options_for { OPTIONS_DRIVER, OPTIONS_STORE, OPTIONS_STORE_ADMIN }; // whom a command talks to
+enum options_for { OPTIONS_DRIVER, OPTIONS_STORE, OPTIONS_STORE_ADMIN, OPTIONS_CACHE }; // whom a command talks to
 
 struct option_set { // the flags of one command
     struct field rows[OPTIONS_MAX];

@@ -19,4 +19,6 @@ extern const struct command command_object_ls, command_object_put, command_objec
 extern const struct command command_fs_ls, command_fs_put, command_fs_get, command_fs_rm, command_fs_mkdir,
     command_fs_du, command_fs_sync;
 extern const struct command command_store_backup;
+extern const struct command command_cache_warm, command_cache_status, command_cache_evict, command_cache_pin,
+    command_cache_unpin;
 extern const struct command command_csi;

@@ -102,7 +102,7 @@ struct op {
     unsigned refs;
     unsigned submits; // threads inside nfs_submit: until they are out, the call cannot be cancelled
     enum op_state state;
-    bool interrupted, watched;
+    bool interrupted, watched, by_ioctl;
     void (*step)(struct op *op); // runs when the call or the wait is over; op->result tells how it went
     int result;
     struct nfs_call call;

@@ -27,6 +27,8 @@ static void on_init(void *userdata, struct fuse_conn_info *conn) {
         want |= FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
     // HANDLE_KILLPRIV: the server drops set-user-id bits when a file is written, as NFS servers do.
     conn->want = want & conn->capable;
+    if (fs->copies.cache)
+        conn->want |= FUSE_CAP_IOCTL_DIR; // libfuse's own
     conn->max_background = BACKGROUND_MAX;
     conn->congestion_threshold = BACKGROUND_MAX * 3 / 4;
     struct state_head *head = fs->state->head;

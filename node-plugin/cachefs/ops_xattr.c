@@ -1,40 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// getxattr and setxattr on cached mounts: stowage.cache.*, by which the cache is told and asked, as CephFS has ceph.*.
+// getxattr, setxattr and ioctl on cached mounts: what lib/cache/control.h says.
 //
-// Why:     a path says what is meant, its owner and mode say who may, and in a container it works as on the node; nothing listens
-//          anywhere. They are not listed, so that copies of files do not take them along.
-// Fails:   for every other name EOPNOTSUPP, as on a mount without these operations: programs then ask once a file system. Not
-//          ENOSYS, with which the kernel would never ask again, for ours neither.
-//
-// | name | written | read |
-// |---|---|---|
-// | stowage.cache.warm | 1 starts to fetch all below, 0 cancels | how far it is |
-// | stowage.cache.pin | 1, 0: waits until it is done | what was done |
-// | stowage.cache.evict | 1: waits until it is done | what was done |
-// | stowage.cache.status | no | a file: what of it is here; a directory: the volume and its disk |
+// The attributes are not listed, so that copies of files do not take them along. Every other name is EOPNOTSUPP, as on a mount
+// without these operations: programs then ask once a file system. Not ENOSYS, after which the kernel would ask for ours neither.
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/json.h"
 #include "lib/base/str.h"
+#include "lib/cache/control.h"
 #include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/ops.h"
 #include "node-plugin/cachefs/warm.h"
-
-#define PREFIX "stowage.cache."
 
 enum xattr { XATTR_WARM, XATTR_PIN, XATTR_EVICT, XATTR_STATUS, XATTR_COUNT };
 static const char *const names[XATTR_COUNT] = {"warm", "pin", "evict", "status"};
 
 static bool find(const char *name, enum xattr *ret) {
-    if (!str_starts(name, PREFIX))
+    if (!str_starts(name, CACHE_XATTR))
         return false;
     for (int i = 0; i < XATTR_COUNT; i++)
-        if (str_eq(name + sizeof PREFIX - 1, names[i])) {
+        if (str_eq(name + sizeof CACHE_XATTR - 1, names[i])) {
             *ret = (enum xattr)i;
             return true;
         }
     return false;
+}
+
+// The attributes of op->id; the server is not asked where the mount may be behind it.
+static void with_attr(struct op *op, void (*step)(struct op *op)) {
+    struct fs *fs = op->fs;
+    int64_t age = (int64_t)(fs->timeout_s * (double)NS_PER_S);
+    op_prepare(op, NFS_GETATTR, &op->fh);
+    if (fs->copies.trust == TRUST_STRICT ||
+        !nodes_known(fs->nodes, op->id, clock_monotonic(fs->clock) - age, &op->call.attr))
+        op_call(op, step);
+    else
+        step(op);
 }
 
 // ---- setxattr
@@ -49,10 +52,20 @@ static int kind_of(enum xattr xattr, const char *value, size_t size) {
     return xattr == XATTR_EVICT && on ? WARM_EVICT : -EINVAL;
 }
 
+// An ioctl has an answer of its own form.
+static void reply_told(struct op *op, int result) {
+    if (result == 0 && op->by_ioctl) {
+        (void)fuse_reply_ioctl(op->req, 0, NULL, 0);
+        op_end(op);
+    } else {
+        op_reply_error(op, result);
+    }
+}
+
 static void set_done(struct op *op) {
     if (op->result == -EINTR) // nobody waits for it any more
-        warm_cancel(op->fs, (enum warm_kind)op->flags, &op->fh);
-    op_reply_error(op, op->result);
+        (void)warm_cancel(op->fs, (enum warm_kind)op->flags, &op->fh, 0);
+    reply_told(op, op->result);
 }
 
 static void set_allowed(struct op *op) {
@@ -66,14 +79,9 @@ static void set_allowed(struct op *op) {
         op_reply_error(op, -EPERM);
         return;
     }
-    if (op->tries) { // "0"
-        warm_cancel(op->fs, kind, &op->fh);
-        op_reply_error(op, 0);
-        return;
-    }
     struct warm_request request = {.kind = kind, .fh = op->fh, .attr = *attr, .cred = op->cred};
     if (kind == WARM_FETCH) {
-        op_reply_error(op, warm_start(op->fs, &request));
+        reply_told(op, warm_start(op->fs, &request));
         return;
     }
     request.waiter = op;
@@ -83,13 +91,7 @@ static void set_allowed(struct op *op) {
         op_resume(op, r);
 }
 
-static void set_xattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {
-    enum xattr xattr;
-    (void)flags;
-    if (!find(name, &xattr) || xattr == XATTR_STATUS) {
-        (void)fuse_reply_err(req, EOPNOTSUPP);
-        return;
-    }
+static void tell(fuse_req_t req, fuse_ino_t id, enum xattr xattr, const char *value, size_t size, bool by_ioctl) {
     int kind = kind_of(xattr, value, size);
     if (kind < 0) {
         (void)fuse_reply_err(req, EINVAL);
@@ -98,10 +100,45 @@ static void set_xattr(fuse_req_t req, fuse_ino_t id, const char *name, const cha
     struct op *op = op_for(req, id);
     if (!op)
         return;
+    op->by_ioctl = by_ioctl;
     op->flags = (unsigned)kind;
-    op->tries = xattr == XATTR_WARM && value[0] == '0';
-    op_prepare(op, NFS_GETATTR, &op->fh);
-    op_call(op, set_allowed);
+    if (xattr == XATTR_WARM && value[0] == '0')
+        reply_told(op, warm_cancel(op->fs, WARM_FETCH, &op->fh, op->cred.uid));
+    else
+        with_attr(op, set_allowed);
+}
+
+static void set_xattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {
+    enum xattr xattr;
+    (void)flags;
+    if (find(name, &xattr) && xattr != XATTR_STATUS)
+        tell(req, id, xattr, value, size, false);
+    else
+        (void)fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void tell_by_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *arg, struct fuse_file_info *fi,
+                          unsigned flags, const void *in, size_t in_size, size_t out_size) {
+    struct cache_tell told = {0};
+    enum xattr xattr;
+    char name[sizeof told.text + sizeof CACHE_XATTR];
+    (void)arg;
+    (void)fi;
+    (void)flags;
+    (void)out_size;
+    if (command != CACHE_IOC_TELL || in_size != sizeof told) {
+        (void)fuse_reply_err(req, ENOTTY);
+        return;
+    }
+    memcpy(&told, in, sizeof told - 1);
+    char *value = strchr(told.text, '=');
+    if (value)
+        *value++ = '\0';
+    (void)snprintf(name, sizeof name, "%s%s", CACHE_XATTR, told.text);
+    if (value && find(name, &xattr) && xattr != XATTR_STATUS)
+        tell(req, id, xattr, value, strlen(value), true);
+    else
+        (void)fuse_reply_err(req, EINVAL);
 }
 
 // ---- getxattr
@@ -262,11 +299,15 @@ static void get_xattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t si
         get_work(op, xattr);
         return;
     }
-    op_prepare(op, NFS_GETATTR, &op->fh);
-    op_call(op, get_status);
+    if (id == NODES_ROOT) { // answered also while the server is away
+        reply_json(op, volume_json(op->fs));
+        return;
+    }
+    with_attr(op, get_status);
 }
 
 void ops_add_xattrs(struct fuse_lowlevel_ops *operations) {
     operations->getxattr = get_xattr;
     operations->setxattr = set_xattr;
+    operations->ioctl = tell_by_ioctl;
 }

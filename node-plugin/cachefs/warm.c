@@ -199,11 +199,16 @@ int warm_start_paths(struct fs *fs, const char *paths, struct err *err) {
 
 // ---- watching and stopping
 
-void warm_cancel(struct fs *fs, enum warm_kind kind, const struct nfs_fh *fh) {
+int warm_cancel(struct fs *fs, enum warm_kind kind, const struct nfs_fh *fh, uint32_t uid) {
     LOCK_SCOPE(&fs->warmer->lock);
     struct warm *warm = find(fs->warmer, kind, fh);
-    if (warm && warm->tree.figures.state == WARM_RUNNING)
+    if (!warm)
+        return -ENODATA;
+    if (uid != 0 && uid != warm->tree.cred.uid && uid != warm->tree.attr.uid)
+        return -EPERM;
+    if (warm->tree.figures.state == WARM_RUNNING)
         warm_tree_cancel(&warm->tree);
+    return 0;
 }
 
 bool warm_find(struct fs *fs, enum warm_kind kind, const struct nfs_fh *fh, struct warm_figures *ret) {

@@ -48,7 +48,8 @@ struct warmer *warmer_free(struct warmer *warmer);
 int warm_start(struct fs *fs, const struct warm_request *request) must_check;
 // Starts with paths below the root of the volume, separated by commas, as the daemon's own user.
 int warm_start_paths(struct fs *fs, const char *paths, struct err *err) must_check;
-void warm_cancel(struct fs *fs, enum warm_kind kind, const struct nfs_fh *fh);
+// By root, by who started it, or by the owner. -EPERM; -ENODATA: nothing is known of one.
+int warm_cancel(struct fs *fs, enum warm_kind kind, const struct nfs_fh *fh, uint32_t uid);
 // What was started last on exactly this file or directory. False: nothing that is remembered.
 bool warm_find(struct fs *fs, enum warm_kind kind, const struct nfs_fh *fh, struct warm_figures *ret) must_check;
 unsigned warm_running(struct fs *fs);

@@ -14,7 +14,7 @@
 
 #define PAUSE_NS (20 * NS_PER_MS) // until memory is asked for again
 #define ROUND 256u                // files looked at before the figures are shown and a cancel is seen
-#define EVICT_TRIES 8u
+#define EVICT_PATIENCE 400u       // pauses of a whole work
 
 // ---- what happens to one file
 
@@ -55,14 +55,25 @@ static void file_ended(struct warm_tree *tree, struct warm_file *file) {
     file->state = WARM_FILE_FREE;
 }
 
+// What was just stored is in use until it is durable, which is waited for at the start, and seldom once more here: what others
+// have open stays busy.
+static int evict_closed(struct warm_tree *tree, const struct nfs_fh *fh, uint64_t *ret_bytes) {
+    static const struct timespec pause = {.tv_nsec = 5 * NS_PER_MS};
+    for (;;) {
+        int r = cache_evict_file(tree->fs->copies.cache, fh->data, fh->len, ret_bytes);
+        if (r != -EBUSY || tree->patience == 0)
+            return r;
+        tree->patience--;
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 static void evict(struct warm_tree *tree, const struct walk_file *found) {
     uint64_t bytes = 0;
-    int r = copy_close_idle(tree->fs, &found->fh) ? -EBUSY : -ETXTBSY;
-    for (unsigned i = 0; r == -EBUSY && i < EVICT_TRIES; i++)
-        r = cache_evict_file(tree->fs->copies.cache, found->fh.data, found->fh.len, &bytes);
+    int r = copy_close_idle(tree->fs, &found->fh) ? evict_closed(tree, &found->fh, &bytes) : -EBUSY;
     if (r == 0)
         count_done(tree, bytes);
-    else if (r == -EBUSY || r == -ETXTBSY)
+    else if (r == -EBUSY)
         tree->now.skipped++;
     else if (r != -ENOENT)
         note_error(tree, found->name, r);
@@ -303,6 +314,11 @@ static int start(struct warm_tree *tree) {
         return r < 0 ? r : -ENOMEM;
     for (unsigned i = 0; i < WARM_FILES; i++)
         tree->files[i] = (struct warm_file){.fs = tree->fs, .bell = &tree->bell, .cred = &tree->cred};
+    if (tree->kind == WARM_EVICT) {
+        tree->patience = EVICT_PATIENCE;
+        if (cache_sync(tree->fs->copies.cache, NULL) < 0)
+            log_debug("what is given up was not made durable before", LOG_I("kind", tree->kind));
+    }
     if (!S_ISDIR(tree->attr.mode)) {
         struct walk_file only = {.fh = tree->fh, .attr = tree->attr, .name = tree->path ? tree->path : "the file"};
         tree->walked = true;

@@ -27,6 +27,7 @@ struct warm_tree {
     struct warm_file *files; // WARM_FILES of them
     struct walk *walk, *counting;
     bool walked, answered;
+    unsigned patience;
     struct nfs_call call;
 };
 

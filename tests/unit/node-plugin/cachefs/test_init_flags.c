@@ -36,6 +36,18 @@ static void offered_is_taken(void **state) {
     assert_true(flags.taken & FUSE_ABI_HAS_RESEND);
 }
 
+// Asked for where GETXATTR is answered, because each write would ask for security.capability otherwise; else all stays as it was.
+static void killpriv_comes_with_xattrs(void **state) {
+    (void)state;
+    ask(FUSE_ABI_INIT_EXT | FUSE_ABI_HANDLE_KILLPRIV_V2);
+    init_flags_add(&flags, iov);
+    assert_false(flags.taken & FUSE_ABI_HANDLE_KILLPRIV_V2);
+    ask(FUSE_ABI_INIT_EXT | FUSE_ABI_HANDLE_KILLPRIV_V2);
+    flags.has_xattrs = true;
+    init_flags_add(&flags, iov);
+    assert_int_equal(out.flags, 1 | FUSE_ABI_INIT_EXT | FUSE_ABI_HANDLE_KILLPRIV_V2);
+}
+
 static void what_is_not_offered_is_left(void **state) {
     (void)state;
     ask(FUSE_ABI_INIT_EXT);
@@ -74,6 +86,7 @@ static void old_answers_stay(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offered_is_taken),
+        cmocka_unit_test(killpriv_comes_with_xattrs),
         cmocka_unit_test(what_is_not_offered_is_left),
         cmocka_unit_test(other_messages_pass),
         cmocka_unit_test(old_answers_stay),
