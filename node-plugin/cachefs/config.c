@@ -36,7 +36,7 @@ static const struct field rows[] = {
     {"mount-port", FIELD_U32, AT(mount_port), .fallback = "0", .value = "N",
      .help = "port of the MOUNT protocol (NFSv3); 0: ask the port mapper", .max = 65535},
     {"connections", FIELD_U32, AT(connections), .fallback = "4", .value = "N", .help = "TCP connections to the server",
-     .min = 1, .max = 16},
+     .min = 1, .max = STATE_PORTS},
     {"read-only", FIELD_BOOL, AT(read_only), .help = "refuse all changes"},
     {"fs-name", FIELD_TEXT, AT(fs_name), .fallback = "stowage", .value = "NAME", .help = "source shown for the mount",
      .max = 255},

@@ -15,6 +15,7 @@ struct origin {
     int nfs_version;            // 0: 3, then 4
     uint16_t nfs_port, mount_port;
     unsigned connections;
+    atomic_uint *local_ports; // nfs_options.local_ports
     const char *path; // a directory of a mounted file system
     bool uncached;    // its data is kept out of the page cache where it can be done
 };
