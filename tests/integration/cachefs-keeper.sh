@@ -41,7 +41,7 @@ under_load() {
     python3 "$ROOT/tests/integration/cachefs_keeper.py" "$WORK/$name" "$WORK/stop" &
     load=$!
     fio --name=v --filename="$WORK/$name/fio-$what" --rw=randrw --bsrange=4k-128k --size=48M --verify=crc32c \
-        --verify_backlog=64 --verify_fatal=1 --ioengine=psync --fsync=200 --time_based --runtime="$seconds" \
+        --verify_backlog=64 --verify_fatal=1 --verify_state_save=0 --ioengine=psync --fsync=200 --time_based --runtime="$seconds" \
         >"$WORK/fio.log" 2>&1 &
     fio=$!
     for i in $(seq "$ROUNDS"); do
