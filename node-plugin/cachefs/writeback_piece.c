@@ -149,6 +149,7 @@ void wb_piece_set_lost(struct wb_piece *piece) {
     piece->state = WB_QUEUED;
     piece->resent = true;
     piece->sent = 0;
+    piece->again = 0; // whatever the server answered then is not so any more
     record_of(piece)->kept = 0;
 }
 
