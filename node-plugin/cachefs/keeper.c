@@ -235,7 +235,7 @@ static int keep(struct keeper *k, const sigset_t *signals) {
             log_error("cannot start the daemon", LOG_S("error", err_name(r)));
             return 1;
         }
-        if (k->options->ready_fd > 2)
+        if (k->options->ready_fd > 2 && !k->kept.resume)
             (void)close(k->options->ready_fd); // so that whoever waits there sees the daemon end
         if (k->ending)
             (void)kill(k->daemon, SIGTERM);

@@ -152,10 +152,11 @@ echo "SIGTERM while the daemon is dead and the server frozen"
 cachefs_mount t --sub-dir volume || fail "no mount"
 kill -STOP "$NFS_PID"
 kill -KILL "$(daemon_of t)"
+kill -HUP "$(keeper_of t)"
+sleep 3 # a successor that has nobody to ask hands over all the same
 kill -TERM "$(keeper_of t)"
-sleep 0.5
-kill -CONT "$NFS_PID"
 cachefs_umount_wait t
+kill -CONT "$NFS_PID"
 if grep -q " $WORK/t " /proc/mounts; then fail "still mounted after SIGTERM"; fi
 
 echo "a keeper that is killed takes its daemon along"
