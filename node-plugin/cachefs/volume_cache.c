@@ -38,10 +38,8 @@ int volume_cache_open(const struct volume_cache_flags *flags, const char *origin
     ret->volume = mem_strdup(str_empty(flags->tag) ? origin : flags->tag);
     if (!ret->dir || !ret->volume)
         return err_set(err, -ENOMEM, "out of memory");
-    const struct cache_options options = {.dir = ret->dir,
-                                          .origin = origin,
-                                          .volume = ret->volume,
-                                          .volume_limit = (uint64_t)flags->size};
+    const struct cache_options options = {
+        .dir = ret->dir, .origin = origin, .volume = ret->volume, .volume_limit = (uint64_t)flags->size};
     return cache_open(&options, &ret->cache, err);
 }
 
@@ -64,6 +62,7 @@ void volume_cache_probe(struct fs *fs, const char *dir) {
         (void)err_set(&err, -ENOTSUP, "--no-passthrough is given");
     }
     bool passed = fs->copies.passthrough;
-    log_info("complete files are read", LOG_S("by", passed ? "the kernel, from the cache file (passthrough)" : "this process"),
+    log_info("complete files are read",
+             LOG_S("by", passed ? "the kernel, from the cache file (passthrough)" : "this process"),
              LOG_S("because", passed ? "it can" : err_text(&err)));
 }

@@ -7,7 +7,7 @@
 struct volume_cache_flags { // of the command line
     char *dir;              // NULL: no cache
     char *tag;
-    int trust;              // enum copy_trust
+    int trust; // enum copy_trust
     uint32_t ttl_s, settle_s;
     int64_t size, memory;
     bool no_passthrough;
