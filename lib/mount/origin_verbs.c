@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <libmount/libmount.h>
 #include <linux/openat2.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -40,6 +42,20 @@ static void last_words(int fd, char *ret, size_t size) {
     (void)snprintf(ret, size, "%s", line ? line + 1 : text);
 }
 
+// Which mount is on top there; 0: not known.
+static uint64_t mount_at(const char *path) {
+    struct statx stx;
+    bool known = statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_MNT_ID, &stx) == 0 && (stx.stx_mask & STATX_MNT_ID);
+    return known ? stx.stx_mnt_id : 0;
+}
+
+// A helper that failed may leave a mount behind that nobody serves (ENOTCONN).
+static void clean_up(const char *target, uint64_t before) {
+    uint64_t now = mount_at(target);
+    if (before != 0 && now != before)
+        (void)umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
 static int set_up(struct libmnt_context *context, char **args) {
     int r = mnt_context_set_fstype(context, args[0]);
     if (r == 0)
@@ -70,10 +86,13 @@ int verb_origin(char **args, struct child_reply *reply, struct err *err) {
     struct libmnt_context *context = mnt_new_context();
     if (!context)
         return err_set(err, -ENOMEM, "out of memory");
+    uint64_t before = mount_at(args[2]);
     int heard cleanup_close = listen_to_helper();
     int r = set_up(context, args);
     if (r == 0)
         r = result_of(context, mnt_context_mount(context));
+    if (r < 0)
+        clean_up(args[2], before);
     mnt_free_context(context);
     last_words(heard, words, sizeof words);
     if (r == -ENODEV)
