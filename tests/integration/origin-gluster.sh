@@ -97,6 +97,13 @@ path_mount a || fail "no mount after the first"
 [ "$(stat -c %i "$WORK/a/stays")" = "$number" ] || fail "the inode number changed"
 [ "$(cat "$WORK/a/stays")" = text ] || fail "the text changed"
 
+echo "a killed daemon is replaced: names lead to the files again"
+mkdir -p "$WORK/a/deep/er"
+echo deep >"$WORK/a/deep/er/file"
+cachefs_kill a || fail "the killed daemon is not replaced"
+[ "$(cat "$WORK/a/deep/er/file" "$WORK/a/stays")" = $'deep\ntext' ] || fail "files are lost with the daemon"
+ls "$WORK/a/deep/er" >/dev/null || fail "a directory is lost with the daemon"
+
 echo "a brick is killed under I/O and comes back"
 dd if=/dev/urandom of="$WORK/a/big" bs=1M count=200 conv=fsync status=none &
 writer=$!
