@@ -135,8 +135,17 @@ static int mount_new(const struct config *c, struct mount *m, struct err *err) {
     return 0;
 }
 
+// A path without lasting handles has to be told by name what the mount begins with; the kernel tells the names below it when
+// it is told that they are stale.
+static void find_root_again(const struct config *c, struct nfs_share *share) {
+    struct nfs_fh root;
+    if (nfs_share_info(share)->version == 0)
+        (void)!subdir_find(share, c->sub_dir, clock_monotonic(&clock_system) + CONNECT_NS, &root, NULL);
+}
+
 static int mount_again(const struct config *c, struct mount *m, struct err *err) {
     struct state_head *head = m->state->head;
+    find_root_again(c, m->share);
     const struct fs_options fs = {
         .share = m->share, .copies = &m->copies, .state = m->state, .read_only = c->read_only};
     int r = fs_new(&fs, &m->fs, err);
