@@ -47,6 +47,11 @@ static int wait_until_done(const struct cli *cli, const char *path, struct json 
     for (;;) {
         struct json *work cleanup(json_freep) = NULL;
         int r = cache_ask(path, "warm", &work, err);
+        if (r == -ENODATA) { // the daemon was replaced meanwhile; its successor starts where that one was
+            r = cache_tell(path, "warm", "1", err);
+            if (r == 0)
+                continue;
+        }
         if (r < 0)
             return r;
         if (!str_eq(json_get_text(work, "state"), "running")) {

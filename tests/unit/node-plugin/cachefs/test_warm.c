@@ -63,7 +63,8 @@ static void start_fs(struct fixture *f, uint64_t limit) {
     f->cache = cache_kit_open(&f->kit, "volume", limit);
     const struct copy_options copies = {
         .cache = f->cache, .trust = TRUST_IMMUTABLE, .memory_limit = 64 * MIB, .dir = f->kit.dir, .volume = (char[]){"volume"}};
-    assert_int_equal(fs_new(f->share, &f->root, &copies, false, &f->fs, NULL), 0);
+    const struct fs_options options = {.share = f->share, .root = &f->root, .copies = &copies};
+    assert_int_equal(fs_new(&options, &f->fs, NULL), 0);
 }
 
 static void stop_fs(struct fixture *f) {
@@ -77,7 +78,7 @@ static void stop_fs(struct fixture *f) {
 static int set_up(void **state) {
     static struct fixture f;
     memset(&f, 0, sizeof f);
-    cache_kit_start(&f.kit);
+    cache_kit_start(&f.kit, false);
     f.store = fake_nfs_store_new();
     f.share = faulty_nfs_new(fake_nfs_open(f.store));
     f.root = nfs_share_info(f.share)->root;
