@@ -32,7 +32,7 @@ static void refresh(void) {
 
 struct source {
     const char *name;
-    size_t offset; // of a uint64_t in struct cache_figures, or in struct cache_disk
+    size_t offset;    // of a uint64_t in struct cache_figures, or in struct cache_disk
     const char *more; // labels beside the volume's, with a comma before them
 };
 
@@ -81,13 +81,17 @@ static double is_sick(void *arg) {
 #define OF(member) offsetof(struct cache_figures, member)
 #define VOLUME(type_, name_, help_, member)                                                                            \
     {                                                                                                                  \
-        .type = (type_), .name = (name_), .help = (help_), .collect = collect_volumes,                                 \
-        .arg = (struct source[]){{(name_), OF(member), NULL}, {NULL, 0, NULL}}                                         \
+        .type = (type_), .name = (name_), .help = (help_), .collect = collect_volumes, .arg = (struct source[]) {      \
+            {(name_), OF(member), NULL}, {                                                                             \
+                NULL, 0, NULL                                                                                          \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 #define DISK(name_, help_, member)                                                                                     \
     {                                                                                                                  \
-        .type = METRIC_GAUGE, .name = (name_), .help = (help_), .collect = collect_disk,                               \
-        .arg = (struct source[]){{(name_), offsetof(struct cache_disk, member), NULL}}                                 \
+        .type = METRIC_GAUGE, .name = (name_), .help = (help_), .collect = collect_disk, .arg = (struct source[]) {    \
+            { (name_), offsetof(struct cache_disk, member), NULL }                                                     \
+        }                                                                                                              \
     }
 
 static struct metric metrics[] = {
@@ -101,7 +105,8 @@ static struct metric metrics[] = {
     VOLUME(METRIC_COUNTER, "stowage_cache_errors_total", "Errors of the cache's disk", errors),
     {.type = METRIC_COUNTER,
      .name = "stowage_cache_read_bytes_total",
-     .help = "Bytes read through the daemon, by where they came from; what the kernel reads from cache files itself is not seen",
+     .help = "Bytes read through the daemon, by where they came from; what the kernel reads from cache files itself is "
+             "not seen",
      .collect = collect_volumes,
      .arg = (struct source[]){{"stowage_cache_read_bytes_total", OF(cache_bytes), ",from=\"cache\""},
                               {"stowage_cache_read_bytes_total", OF(origin_bytes), ",from=\"origin\""},

@@ -49,16 +49,16 @@ struct copy_options {
     int64_t ttl_ns;        // with TRUST_TTL
     uint64_t memory_limit; // of the node
     bool passthrough;      // use it where the kernel has it
-    int64_t settle_s;      // a file that changed later may be growing: its readers want to see that, and passed ones cannot
-    char *dir, *volume;    // the cache's directory and the volume's tag in it, for figures; the caller's
+    int64_t settle_s; // a file that changed later may be growing: its readers want to see that, and passed ones cannot
+    char *dir, *volume; // the cache's directory and the volume's tag in it, for figures; the caller's
 };
 
-struct copy { // of a file in use; see copy.h
-    struct cached *object;   // NULL: none
+struct copy {                     // of a file in use; see copy.h
+    struct cached *object;        // NULL: none
     struct cache_version version; // which it is of
-    int32_t backing_id;      // under which the kernel knows it; 0: it does not
-    bool changed;            // not the file's version any more: kept for those who have it open through the kernel
-    unsigned cached, passed; // opens, by what the kernel was told
+    int32_t backing_id;           // under which the kernel knows it; 0: it does not
+    bool changed;                 // not the file's version any more: kept for those who have it open through the kernel
+    unsigned cached, passed;      // opens, by what the kernel was told
 };
 
 struct inode {    // a file that is open or holds written data
@@ -67,11 +67,11 @@ struct inode {    // a file that is open or holds written data
     struct inode *next; // in its bucket
     uint64_t id;
     struct nfs_fh fh;
-    unsigned refs, opens; // under fs->lock
-    atomic_uint holds;    // the write-back has data of it
-    int64_t linger_until; // kept that long after the last use, see inode_put
-    struct copy copy;     // under fs->copy_lock
-    struct fetch *fetches; // on their way, under the fetcher's lock
+    unsigned refs, opens;                // under fs->lock
+    atomic_uint holds;                   // the write-back has data of it
+    int64_t linger_until;                // kept that long after the last use, see inode_put
+    struct copy copy;                    // under fs->copy_lock
+    struct fetch *fetches;               // on their way, under the fetcher's lock
     struct inode *kept_prev, *kept_next; // closed, but its copy stays open
     bool kept;
     // silly rename: the name under which an unlinked open file lives on
@@ -118,7 +118,8 @@ struct op {
     struct dir *dir;
     uint64_t unique; // of the request, without FUSE_ABI_UNIQUE_RESEND; 0: own work
     uint64_t id, id2, moment;
-    uint64_t changes; // nodes_moment when a call that changes something was made, or any on a mount that keeps attributes
+    uint64_t
+        changes; // nodes_moment when a call that changes something was made, or any on a mount that keeps attributes
     int64_t asked_ns;
     struct nfs_fh fh, fh2, target;
     struct fuse_file_info fi;
@@ -174,8 +175,8 @@ struct fs {
     size_t op_count;
     uint64_t next_op;
     struct inode *inodes[FS_INODE_BUCKETS];
-    size_t open_count;         // inodes with opens > 0
-    size_t linger_count;       // inodes without use
+    size_t open_count;                    // inodes with opens > 0
+    size_t linger_count;                  // inodes without use
     struct inode *kept_first, *kept_last; // the one used last comes first
     size_t kept_count;
     atomic_size_t silly_count; // changed under the lock
@@ -196,7 +197,7 @@ struct fs_options {
     struct nfs_share *share;           // stays the caller's, and must outlive fs_free
     const struct nfs_fh *root;         // not needed with a state that is taken over
     const struct copy_options *copies; // its cache stays the caller's likewise; NULL: none
-    struct state *state;               // likewise; NULL: nothing outlives this process. What another daemon left is taken over
+    struct state *state; // likewise; NULL: nothing outlives this process. What another daemon left is taken over
     bool read_only;
 };
 int fs_new(const struct fs_options *options, struct fs **ret, struct err *err) must_check;

@@ -254,7 +254,8 @@ static struct json *disk_json(const struct cache_disk *disk) {
 
 // Of other volumes nothing is said: a pod may ask this.
 static struct json *volume_json(struct fs *fs) {
-    static const char *const modes[] = {[TRUST_STRICT] = "strict", [TRUST_TTL] = "ttl", [TRUST_IMMUTABLE] = "immutable"};
+    static const char *const modes[] = {
+        [TRUST_STRICT] = "strict", [TRUST_TTL] = "ttl", [TRUST_IMMUTABLE] = "immutable"};
     struct json *json = json_object_new();
     struct cache_disk disk;
     struct cache_figures *figures cleanup_free = NULL;

@@ -25,7 +25,7 @@ struct walk {
     size_t count, cap, current;
     bool calling, answered; // answered: under the bell's lock
     bool has_page;
-    size_t index; // in the page
+    size_t index;    // in the page
     uint64_t before; // cookie that leads to the entry at `index`
     int64_t asked_ns;
     unsigned failures;
@@ -177,7 +177,8 @@ static bool next_of_page(struct walk *walk, struct walk_file *ret) {
         walk->index++;
         if (!S_ISREG(entry->attr.mode))
             continue;
-        *ret = (struct walk_file){.fh = entry->fh, .attr = entry->attr, .asked_ns = walk->asked_ns, .name = entry->name};
+        *ret =
+            (struct walk_file){.fh = entry->fh, .attr = entry->attr, .asked_ns = walk->asked_ns, .name = entry->name};
         return true;
     }
     drop_page(walk);

@@ -22,13 +22,13 @@ enum warm_state { WARM_RUNNING, WARM_DONE, WARM_CANCELLED, WARM_FAILED };
 
 struct warm_figures {
     enum warm_state state;
-    uint64_t started;       // numbers those of the mount in their order
-    bool counted;           // `files` and `bytes` are all there are
-    uint64_t files, bytes;  // found so far
+    uint64_t started;                // numbers those of the mount in their order
+    bool counted;                    // `files` and `bytes` are all there are
+    uint64_t files, bytes;           // found so far
     uint64_t files_done, bytes_done; // fetched, or there already; pinned; given up
-    uint64_t skipped;       // changing or in use; nothing is cached of it, for pins
+    uint64_t skipped;                // changing or in use; nothing is cached of it, for pins
     uint64_t errors;
-    char error[192];        // the last one, or why it failed
+    char error[192]; // the last one, or why it failed
 };
 
 struct warm_request {

@@ -148,7 +148,8 @@ static void attr_answered(struct nfs_call *call) {
 static void ask_attr(struct warm_file *file) {
     file->state = WARM_FILE_ASKING;
     file->answered = false;
-    file->call = (struct nfs_call){.op = NFS_GETATTR, .fh = file->fh, .cred = file->cred, .done = attr_answered, .arg = file};
+    file->call =
+        (struct nfs_call){.op = NFS_GETATTR, .fh = file->fh, .cred = file->cred, .done = attr_answered, .arg = file};
     nfs_submit(file->fs->share, &file->call);
 }
 
@@ -160,7 +161,8 @@ static bool is_complete(const struct warm_file *file) {
 }
 
 void warm_file_start(struct warm_file *file, const struct walk_file *found) {
-    *file = (struct warm_file){.fs = file->fs, .bell = file->bell, .cred = file->cred, .fh = found->fh, .attr = found->attr};
+    *file = (struct warm_file){
+        .fs = file->fs, .bell = file->bell, .cred = file->cred, .fh = found->fh, .attr = found->attr};
     (void)snprintf(file->name, sizeof file->name, "%s", found->name);
     if (file->attr.size == 0 || is_complete(file))
         end(file, 0);

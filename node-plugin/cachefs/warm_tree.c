@@ -46,8 +46,10 @@ static void file_ended(struct warm_tree *tree, struct warm_file *file) {
     case -ECANCELED: // the mount is ending
         break;
     case -ENOSPC:
-        fail(tree, "the cache has no room that may be taken; give the volume a larger cacheSize or the node a larger disk, or "
-                   "evict or unpin what is not needed");
+        fail(
+            tree,
+            "the cache has no room that may be taken; give the volume a larger cacheSize or the node a larger disk, or "
+            "evict or unpin what is not needed");
         break;
     default:
         note_error(tree, file->name, file->result);
@@ -334,13 +336,13 @@ static int start(struct warm_tree *tree) {
 }
 
 static void report(const struct warm_tree *tree) {
-    static const char *const events[] = {[WARM_DONE] = "warm-up is done", [WARM_CANCELLED] = "warm-up is cancelled",
-                                         [WARM_FAILED] = "warm-up failed"};
+    static const char *const events[] = {
+        [WARM_DONE] = "warm-up is done", [WARM_CANCELLED] = "warm-up is cancelled", [WARM_FAILED] = "warm-up failed"};
     if (tree->kind != WARM_FETCH)
         return;
     log_info(events[tree->ended], LOG_S("path", tree->path ? tree->path : ""), LOG_I("files", tree->now.files_done),
-             LOG_I("bytes", tree->now.bytes_done), LOG_I("skipped", tree->now.skipped), LOG_I("errors", tree->now.errors),
-             LOG_S("error", tree->now.error));
+             LOG_I("bytes", tree->now.bytes_done), LOG_I("skipped", tree->now.skipped),
+             LOG_I("errors", tree->now.errors), LOG_S("error", tree->now.error));
 }
 
 static void finish(struct warm_tree *tree) {

@@ -34,5 +34,5 @@ struct warm_tree {
 void warm_tree_init(struct warm_tree *tree, struct fs *fs, pthread_mutex_t *lock, enum warm_kind kind,
                     const struct nfs_cred *cred);
 void warm_tree_done(struct warm_tree *tree);
-void warm_tree_run(struct warm_tree *tree); // sets `ended`; figures.state stays WARM_RUNNING
+void warm_tree_run(struct warm_tree *tree);    // sets `ended`; figures.state stays WARM_RUNNING
 void warm_tree_cancel(struct warm_tree *tree); // with the lock held
