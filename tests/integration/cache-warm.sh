@@ -106,6 +106,20 @@ grep -q 'the warm-up goes on' "$WORK/out" || { thaw; fail "$(cat "$WORK/out")"; 
 thaw
 until_state "$WORK/a/more" "done"
 
+echo "a daemon that dies meanwhile: its successor goes on"
+stowage evict "$WORK/a/more" >/dev/null
+freeze
+"$BIN/stowage" cache warm --wait "$WORK/a/more" >"$WORK/out" 2>&1 &
+waiter=$!
+for _ in $(seq 100); do
+    [ "$(warm_state "$WORK/a/more" .state)" = running ] && break
+    sleep 0.05
+done
+kill -KILL "$(cat "/proc/$(cat "$WORK/a.pid")/task/$(cat "$WORK/a.pid")/children")"
+thaw
+wait "$waiter" || fail "the warm-up did not survive the daemon: $(cat "$WORK/out")"
+[ "$(status "$WORK/a/more/one" .state)" = complete ] || fail "not complete after the daemon died"
+
 echo "pinned and not"
 stowage pin "$WORK/a/data/sub" >"$WORK/out"
 grep -q '^pinned: ' "$WORK/out" || fail "$(cat "$WORK/out")"
