@@ -2,13 +2,15 @@
 # Measures Stowage beside a named other, in one run on this machine. Figures are lines "area.figure value unit";
 # everything else is a comment that starts with "#".
 #
-# usage: bench/run.sh provision|shared-io|local|store|kubernetes|all
+# usage: bench/run.sh provision|shared-io|local|cache|store|kubernetes|all [ARGUMENT…]
 #   provision   volumes made, listed and deleted by the controller, and what the two processes weigh
 #   shared-io   the FUSE mount beside raw libnfs on the same server
 #   local       local volumes beside the file system or disk that they lie on; snapshots and clones; hard limits
+#   cache       volumes with a cache on the node's disk beside that disk, libnfs, rclone and JuiceFS (--quick: a short run)
 #   store       keys, queues and objects beside Redis, etcd, NATS and nginx, with equal durability on the same disk
 #   kubernetes  claims and pods on the test cluster beside pods with an emptyDir, and the memory of every container
 #
+# An ARGUMENT goes to the area's script, whose head tells which it knows.
 # Machines are shared and noisy: quote the ratios, never a single absolute figure. As root on Debian 12 or newer.
 # STOWAGE_BUILD_DIR: measure this build instead of building preset release.
 set -euo pipefail
@@ -20,13 +22,14 @@ case ${1:-} in
     show_help
     exit 0
     ;;
-provision | shared-io | local | store | kubernetes) areas=$1 ;;
-all) areas="provision shared-io local store kubernetes" ;;
+provision | shared-io | local | cache | store | kubernetes) areas=$1 ;;
+all) areas="provision shared-io local cache store kubernetes" ;;
 *)
     show_help >&2
     exit 2
     ;;
 esac
+shift
 
 # Median of 200 appends of 4 KiB that are brought to stable storage.
 fdatasync_us() {
@@ -48,6 +51,7 @@ PY
 
 install_for build nfs-server fuse integration
 case " $areas " in *" local "*) install_for local-volumes uml bench-local ;; esac
+case " $areas " in *" cache "*) install_for bench-cache ;; esac
 if [ -z "${STOWAGE_BUILD_DIR:-}" ]; then
     build release
     export STOWAGE_BUILD_DIR=$ROOT/build/release
@@ -62,6 +66,6 @@ rc=0
 for area in $areas; do
     script=$ROOT/bench/${area//-/_}.sh
     [ -x "$script" ] || die "$script is missing"
-    "$script" || rc=1
+    "$script" "$@" || rc=1
 done
 exit "$rc"

@@ -43,6 +43,7 @@ packages_for() {
     nfs-server) say "nfs-ganesha nfs-ganesha-vfs rpcbind netbase iproute2" ;;
     fuse) say "fuse3" ;;
     bench-local) say "fio python3" ;;
+    bench-cache) say "fio python3 rclone tar diffutils iproute2 util-linux" ;;
     local-volumes) say "e2fsprogs xfsprogs util-linux" ;;
     demo) say "curl" ;;
     integration) say "fuse3 procps sqlite3 attr curl dbench python3 python3-yaml git make gcc util-linux" ;;

@@ -163,6 +163,16 @@ int object_set_complete(struct cached *object) {
     return 0;
 }
 
+// Small files are read at once, from the page cache that a plain write leaves; large ones by who waits for them, while they
+// arrive, and a second copy in memory would only drive out something else.
+#define READ_SOON_MAX (UINT64_C(4) << 20)
+
+static int put_blocks(struct cached *object, const void *data, size_t len, uint64_t offset) {
+    const struct cache_io *io = object->cache->io;
+    return object->size > READ_SOON_MAX ? io_write_past(io, object->fd, data, len, offset)
+                                        : io_write(io, object->fd, data, len, offset);
+}
+
 // What is there already is left alone: it may be durable, and no cut may tear it by our writing it again.
 static int write_missing(struct cached *object, struct map *map, uint64_t offset, const char *data, size_t len,
                          uint64_t *ret_added) {
@@ -173,7 +183,7 @@ static int write_missing(struct cached *object, struct map *map, uint64_t offset
             block++;
         uint64_t from = at * CACHE_BLOCK - offset, to = block * CACHE_BLOCK - offset;
         to = to > len ? len : to;
-        int r = io_write(object->cache->io, object->fd, data + from, (size_t)(to - from), offset + from);
+        int r = put_blocks(object, data + from, (size_t)(to - from), offset + from);
         if (r < 0)
             return r;
         (void)map_set(map, at, block - at);

@@ -23,7 +23,7 @@
 #define CONNECT_NS (10 * NS_PER_S)
 #define RECONNECT_NS (2 * NS_PER_S) // of one try, while programs wait for the successor of a daemon
 #define RECONNECT_PAUSE_MS 100
-#define HANDOVER_NS (200 * NS_PER_MS) // for what is in flight when a successor takes over
+#define HANDOVER_NS (100 * NS_PER_MS) // for what is in flight when a successor takes over
 #define READY_WAIT_MS 5000            // for the kernel's first request
 #define DETACH_WAIT_MS 2000           // for processes that still use a mount that was detached
 #define DRAIN_NS (10 * NS_PER_S)      // for data that no close or fsync has vouched for

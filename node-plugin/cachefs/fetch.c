@@ -12,6 +12,7 @@
 
 #define IN_FLIGHT_MOST 64u
 #define STORERS 4u
+#define DATA_ALIGN 4096u // of what is written past the page cache
 
 // How many of a priority may be read at a time, and that while somebody waits for others.
 static const struct {
@@ -38,7 +39,8 @@ struct fetch {
     uint32_t memory; // taken of the node's
     unsigned refs;
     int result;
-    char *buf;
+    void *buf;
+    char *data; // in it, where a disk can take it from
     struct fetch_wait *waits;
     struct nfs_call call;
     struct work work;
@@ -70,7 +72,7 @@ uint32_t fetch_len(const struct fetch *f) {
     return f->got;
 }
 const char *fetch_data(const struct fetch *f) {
-    return f->buf;
+    return f->data;
 }
 
 // ---- the end of a fetch
@@ -136,7 +138,7 @@ static void finish(struct fetch *f) {
 
 static void store(struct work *work) {
     struct fetch *f = (struct fetch *)(void *)((char *)work - offsetof(struct fetch, work));
-    f->stored = cached_write(f->object, f->offset, f->buf, f->got) == 0;
+    f->stored = cached_write(f->object, f->offset, f->data, f->got) == 0;
     finish(f);
 }
 
@@ -209,7 +211,7 @@ static void ask(struct fetch *f) {
                                 .cred = &f->cred,
                                 .fh = f->inode->fh,
                                 .offset = f->offset + f->got,
-                                .data = f->buf + f->got,
+                                .data = f->data + f->got,
                                 .count = f->len - f->got,
                                 .want_attr = true,
                                 .done = answered,
@@ -243,6 +245,7 @@ static void pump(struct fetcher *fetcher) {
     while ((f = pop(fetcher))) {
         f->buf = bufs_get(&fetcher->fs->bufs);
         if (f->buf) {
+            f->data = (char *)(((uintptr_t)f->buf + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN); // a buffer has room for that
             ask(f);
             continue;
         }

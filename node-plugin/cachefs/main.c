@@ -53,7 +53,8 @@ static int dispatch(struct config *c, char **argv) {
     bool daemon = !c->serve && keeper_gave(&c->kept);
     if (!c->serve && !daemon)
         return run_keeper(c, argv);
-    (void)prctl(PR_SET_NAME, "stowage-cachefs"); // executed as /proc/self/exe
+    if (daemon)
+        (void)prctl(PR_SET_NAME, "cachefs-daemon"); // told apart from its keeper; else "exe", as it was executed
     int signals = block_signals(!c->serve);
     int status = daemon ? daemon_run(c, signals) : run_service(c, signals);
     (void)close(signals);

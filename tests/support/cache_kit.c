@@ -2,8 +2,10 @@
 #include "tests/support/cache_kit.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include "lib/base/mem.h"
@@ -95,10 +97,24 @@ void cache_kit_start(struct cache_kit *kit, bool fast) {
     assert_true((fast && make_dir(kit, "/dev/shm")) || make_dir(kit, "/tmp"));
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at) {
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+void cache_kit_remove(const char *directory) {
+    assert_int_equal(nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 void cache_kit_stop(struct cache_kit *kit) {
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf %s", kit->dir);
-    assert_int_equal(system(command), 0);
+    cache_kit_remove(kit->dir);
+}
+
+void cache_kit_empty(struct cache_kit *kit) {
+    cache_kit_remove(kit->dir);
+    assert_int_equal(mkdir(kit->dir, 0700), 0);
 }
 
 struct cache *cache_kit_open(struct cache_kit *kit, const char *volume, uint64_t limit) {

@@ -24,7 +24,9 @@ struct cache_kit {
 
 // `fast`: in memory where its file system can hold a cache, instead of on the disk. The test fails when it cannot.
 void cache_kit_start(struct cache_kit *kit, bool fast);
-void cache_kit_stop(struct cache_kit *kit); // and removes the directory
+void cache_kit_stop(struct cache_kit *kit);   // and removes the directory
+void cache_kit_empty(struct cache_kit *kit);  // removes all below the directory
+void cache_kit_remove(const char *directory); // and all below it
 // With the kit's disk and clock, and no thread of its own.
 struct cache *cache_kit_open(struct cache_kit *kit, const char *volume, uint64_t limit);
 

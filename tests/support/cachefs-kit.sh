@@ -3,8 +3,10 @@
 # For tests of stowage-cachefs: an NFS server and mounts of it, in a mount namespace of the test's own.
 #
 #   cachefs_kit_start            needs root; sets WORK, EXPORT and the server's variables; skips (77) where it cannot run
+#   cachefs_kit_prepare          the same without a server
 #   cachefs_mount NAME [FLAG...] mounts the share at $WORK/NAME; its pid is in $WORK/NAME.pid. With CACHEFS_CACHE=1 in the
 #                                environment each mount has a cache of its own, as if it were on a node of its own
+#   cachefs_run NAME [FLAG...]   the same of what FLAGS say; CACHEFS_AS is put before the program
 #   cachefs_umount NAME          unmounts and waits until the process ended; fails after 15 s
 #   cachefs_umount_wait NAME     the latter part of it, for what is unmounted already
 #   cachefs_server stop|start    the server, on the same ports
@@ -42,14 +44,14 @@ cachefs_kit_stop() {
         cachefs_detach "${pid%.pid}" || true
         kill -TERM "$(cat "$pid")" 2>/dev/null || true
     done
-    nfs_server_stop "$WORK/nfs" || true
+    if [ -d "$WORK/nfs" ]; then nfs_server_stop "$WORK/nfs" || true; fi
     rm -rf --one-file-system "$WORK"
     exit "$rc"
 }
 
-cachefs_kit_start() {
+cachefs_kit_prepare() {
     local tool
-    for tool in ganesha.nfsd rpcbind python3 setpriv "$@"; do
+    for tool in python3 setpriv "$@"; do
         command -v "$tool" >/dev/null || { echo "skipped: $tool is not installed"; exit 77; }
     done
     [ -e /dev/fuse ] || { echo "skipped: no /dev/fuse"; exit 77; }
@@ -59,6 +61,10 @@ cachefs_kit_start() {
     EXPORT=$WORK/export
     trap cachefs_kit_stop EXIT INT TERM
     mkdir -p "$EXPORT"
+}
+
+cachefs_kit_start() {
+    cachefs_kit_prepare ganesha.nfsd rpcbind "$@"
     cachefs_server start || fail "no NFS server"
 }
 
@@ -73,6 +79,12 @@ cachefs_server() {
 }
 
 cachefs_mount() {
+    local name=$1
+    shift
+    cachefs_run "$name" --server 127.0.0.1 --share /export --nfs-port "$NFS_PORT" --mount-port "$MNT_PORT" "$@"
+}
+
+cachefs_run() {
     local name=$1 line
     shift
     mkdir -p "$WORK/$name"
@@ -81,9 +93,8 @@ cachefs_mount() {
         set -- --cache-dir "$WORK/cache-$name" --cache-settle 2 "$@"
     fi
     mkfifo "$WORK/$name.ready"
-    "$BIN/stowage-cachefs" --server 127.0.0.1 --share /export --nfs-port "$NFS_PORT" --mount-port "$MNT_PORT" \
-        --mount-point "$WORK/$name" --fs-name "test-$name" --ready-fd 9 "$@" 9>"$WORK/$name.ready" \
-        2>"$WORK/$name.log" &
+    ${CACHEFS_AS:-} "$BIN/stowage-cachefs" --mount-point "$WORK/$name" --fs-name "test-$name" --ready-fd 9 "$@" \
+        9>"$WORK/$name.ready" 2>"$WORK/$name.log" &
     echo $! >"$WORK/$name.pid"
     read -r line <"$WORK/$name.ready" || line="no answer"
     rm "$WORK/$name.ready"

@@ -246,13 +246,26 @@ static bool is_excused(const struct posix_worker *worker, int fd, const struct s
     return worker->creds.now.uid == stx->stx_uid || (kind != POSIX_FILE_WRITE && posix_may(fd, X_OK));
 }
 
+// First with the caller's own name, which a server that does not trust root may insist on.
+static int open_excused(struct posix_worker *worker, int fd, int flags) {
+    int r = posix_creds_raise(&worker->creds);
+    int opened = r < 0 ? r : posix_reopen(worker, fd, flags);
+    posix_creds_lower(&worker->creds);
+    if (opened != -EACCES)
+        return opened;
+    const struct nfs_cred root = {0}, caller = worker->creds.now;
+    r = posix_creds_become(&worker->creds, &root);
+    opened = r < 0 ? r : posix_reopen(worker, fd, flags);
+    r = posix_creds_become(&worker->creds, &caller);
+    if (r < 0 && opened >= 0)
+        (void)close(opened);
+    return r < 0 ? r : opened;
+}
+
 static int open_fd(struct posix_worker *worker, int fd, const struct statx *stx, enum posix_file_kind kind) {
     int opened = posix_reopen(worker, fd, flags_of[kind]);
-    if (opened == -EACCES && is_excused(worker, fd, stx, kind)) {
-        int r = posix_creds_raise(&worker->creds);
-        opened = r < 0 ? r : posix_reopen(worker, fd, flags_of[kind]);
-        posix_creds_lower(&worker->creds);
-    }
+    if (opened == -EACCES && is_excused(worker, fd, stx, kind))
+        opened = open_excused(worker, fd, flags_of[kind]);
     if (opened == -EINVAL && kind == POSIX_FILE_DIRECT)
         return -EOPNOTSUPP;
     return opened == -ENOENT ? -ESTALE : opened;

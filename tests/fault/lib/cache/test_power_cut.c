@@ -118,12 +118,6 @@ static void make_dir(char *ret) {
     assert_non_null(mkdtemp(ret));
 }
 
-static void remove_dir(const char *dir) {
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf %s", dir);
-    assert_int_equal(system(command), 0);
-}
-
 static void run_seed(unsigned seed) {
     char dir[64];
     unsigned generation[NAMES] = {1, 1, 1, 1, 1};
@@ -139,7 +133,7 @@ static void run_seed(unsigned seed) {
         work(cache, generation);
         (void)cache_free(cache);
         crash_stop(&disk);
-        remove_dir(dir);
+        cache_kit_remove(dir);
         (void)strcpy(dir, disk.after);
 
         disk.io.boot++; // only looks, in a boot of its own
@@ -152,7 +146,7 @@ static void run_seed(unsigned seed) {
         (void)cache_free(cache);
         crash_stop(&disk);
     }
-    remove_dir(dir);
+    cache_kit_remove(dir);
 }
 
 static void no_stale_and_no_torn_byte(void **state) {
