@@ -26,17 +26,20 @@ static int failure(const char *path, const char *what, int error, struct err *er
     case ENOSYS:
     case ENOTTY:
         return err_set(err, -EOPNOTSUPP,
-                       "'%.120s' is not on a cached volume: give a path where a volume with a node group is mounted", path);
+                       "'%.120s' is not on a cached volume: give a path where a volume with a node group is mounted",
+                       path);
     case EPERM:
         return err_set(err, -EPERM, "only the owner of '%.120s' and root may do this", path);
     case EROFS:
     case EACCES:
-        return err_set(err, -EACCES, "'%.120s' may not be read or written by you: do this as its owner or as root", path);
+        return err_set(err, -EACCES, "'%.120s' may not be read or written by you: do this as its owner or as root",
+                       path);
     case ENODATA:
         return err_set(err, -ENODATA, "no %s was started at '%.120s'; give the path that it was started with",
                        str_eq(what, "warm") ? "warm-up" : what, path);
     case EAGAIN:
-        return err_set(err, -EAGAIN, "the volume of '%.120s' is busy with hundreds of these; wait for some to end", path);
+        return err_set(err, -EAGAIN, "the volume of '%.120s' is busy with hundreds of these; wait for some to end",
+                       path);
     case ENOTCONN:
         return err_set(err, -ENOTCONN, "the daemon of the mount at '%.120s' has ended; mount the volume again", path);
     case EIO:
@@ -127,11 +130,13 @@ static int find_root(const char *what, char **ret, struct err *err) {
     }
     (void)cache_each_mount(is_wanted, &wanted);
     *ret = wanted.path;
-    return *ret ? 0
-                : err_set(err, -ENOENT,
-                          "'%.80s' is neither a path nor a cached volume that is mounted here; `stowage cache status` lists "
-                          "those",
-                          what);
+    return *ret
+               ? 0
+               : err_set(
+                     err, -ENOENT,
+                     "'%.80s' is neither a path nor a cached volume that is mounted here; `stowage cache status` lists "
+                     "those",
+                     what);
 }
 
 int cache_find(const struct cli *cli, char **ret, struct err *err) {
@@ -154,8 +159,8 @@ void cache_describe_work(const struct json *work, char *buf, size_t size) {
     char done[24], all[24];
     int64_t files = json_get_int(work, "files", 0);
     bool counted = json_get_bool(work, "counted", false);
-    (void)snprintf(buf, size, "%" PRId64 " of %" PRId64 "%s files, %s of %s%s", json_get_int(work, "files_done", 0), files,
-                   counted ? "" : "+", cache_bytes(work, "bytes_done", done), cache_bytes(work, "bytes", all),
+    (void)snprintf(buf, size, "%" PRId64 " of %" PRId64 "%s files, %s of %s%s", json_get_int(work, "files_done", 0),
+                   files, counted ? "" : "+", cache_bytes(work, "bytes_done", done), cache_bytes(work, "bytes", all),
                    counted ? "" : "+");
 }
 

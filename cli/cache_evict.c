@@ -41,7 +41,8 @@ const struct command command_cache_evict = {
     .min = 0,
     .max = 1,
     .summary = "give up what is cached of a file, a directory or a volume",
-    .detail = "Pinned files go as well, files in use stay. With --dir, run on the node, all that no process has open goes: of the\n"
+    .detail = "Pinned files go as well, files in use stay. With --dir, run on the node, all that no process has open "
+              "goes: of the\n"
               "volume named, or of all volumes, mounted or not.",
     .flags = (const char *const[]){"path", "dir", NULL},
     .whom = OPTIONS_CACHE,

@@ -21,10 +21,12 @@ static void volume_row(struct table *table, const struct json *volume) {
     int64_t opens = json_get_int(volume, "opens", 0);
     (void)snprintf(files, sizeof files, "%" PRId64, json_get_int(volume, "objects", 0));
     if (opens)
-        (void)snprintf(ratio, sizeof ratio, "%.1f %%", 100.0 * (double)json_get_int(volume, "open_hits", 0) / (double)opens);
+        (void)snprintf(ratio, sizeof ratio, "%.1f %%",
+                       100.0 * (double)json_get_int(volume, "open_hits", 0) / (double)opens);
     table_row(table, 6,
               (const char *[]){json_get_text(volume, "volume"), cache_bytes(volume, "bytes", resident), files, ratio,
-                               cache_bytes(volume, "pinned_bytes", pinned), cache_bytes(volume, "origin_bytes", origin)});
+                               cache_bytes(volume, "pinned_bytes", pinned),
+                               cache_bytes(volume, "origin_bytes", origin)});
 }
 
 static void print_disk(const struct json *disk) {
@@ -127,8 +129,9 @@ static int status_of_mounts(const struct cli *cli, struct err *err) {
     if (!volumes || cache_each_mount(add_mount, volumes) < 0)
         return err_set(err, -ENOMEM, "out of memory");
     if (json_length(volumes) == 0 && !cli->options.json)
-        return err_set(err, -ENOENT,
-                       "no cached volume is mounted here; give --dir CACHE_DIR for what a node's disk holds of those that were");
+        return err_set(
+            err, -ENOENT,
+            "no cached volume is mounted here; give --dir CACHE_DIR for what a node's disk holds of those that were");
     return print_volumes(cli, volumes, json_get(json_at(volumes, 0), "disk"), err);
 }
 
@@ -137,14 +140,14 @@ static int status_of_mounts(const struct cli *cli, struct err *err) {
 static void print_file(const struct json *status) {
     char bytes[24], size[24], line[64];
     const char *mode = json_get_text(status, "mode");
-    (void)snprintf(line, sizeof line, "%s of %s", cache_bytes(status, "bytes", bytes), cache_bytes(status, "size", size));
+    (void)snprintf(line, sizeof line, "%s of %s", cache_bytes(status, "bytes", bytes),
+                   cache_bytes(status, "size", size));
     output_field("state", json_get_text(status, "state"));
     output_field("cached", line);
     output_field("pinned", json_get_bool(status, "pinned", false) ? "yes" : "no");
-    output_field("read by",
-                 str_eq(mode, "passthrough") ? "the kernel, from the cache file (passthrough)"
-                 : str_eq(mode, "daemon")    ? "the daemon of the mount"
-                                             : "nobody has it open");
+    output_field("read by", str_eq(mode, "passthrough") ? "the kernel, from the cache file (passthrough)"
+                            : str_eq(mode, "daemon")    ? "the daemon of the mount"
+                                                        : "nobody has it open");
 }
 
 static void print_warm_up(const char *path) {
@@ -195,7 +198,8 @@ const struct command command_cache_status = {
     .min = 0,
     .max = 1,
     .summary = "show what is cached, and how often it was of use",
-    .detail = "Of a file: how much of it. Of a directory: its volume and the disk. Without either: all volumes mounted here, or, with\n"
+    .detail = "Of a file: how much of it. Of a directory: its volume and the disk. Without either: all volumes mounted "
+              "here, or, with\n"
               "--dir, all that the node's disk holds.",
     .flags = (const char *const[]){"path", "dir", NULL},
     .whom = OPTIONS_CACHE,

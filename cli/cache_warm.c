@@ -36,7 +36,8 @@ static void show(const struct cli *cli, const struct json *work, int64_t started
     last_ns = now;
     cache_describe_work(work, line, sizeof line);
     double seconds = (double)(now - started_ns) / NS_PER_S;
-    str_from_bytes((int64_t)((double)(json_get_int(work, "bytes_done", 0) - first) / (seconds > 0.1 ? seconds : 0.1)), rate);
+    str_from_bytes((int64_t)((double)(json_get_int(work, "bytes_done", 0) - first) / (seconds > 0.1 ? seconds : 0.1)),
+                   rate);
     (void)snprintf(text, sizeof text, "%s, %s/s", line, rate);
     call_progress(cli, text);
 }
@@ -47,6 +48,11 @@ static int wait_until_done(const struct cli *cli, const char *path, struct json 
     for (;;) {
         struct json *work cleanup(json_freep) = NULL;
         int r = cache_ask(path, "warm", &work, err);
+        if (r == -ENODATA) { // the daemon was replaced meanwhile; its successor starts where that one was
+            r = cache_tell(path, "warm", "1", err);
+            if (r == 0)
+                continue;
+        }
         if (r < 0)
             return r;
         if (!str_eq(json_get_text(work, "state"), "running")) {
@@ -74,7 +80,8 @@ static int judge(const struct cli *cli, const char *path, const struct json *wor
     if (str_eq(state, "failed"))
         return err_set(err, -EIO, "%s", error);
     if (str_eq(state, "cancelled"))
-        return err_set(err, -ECANCELED, "it was cancelled; what is fetched stays, and the same command goes on from there");
+        return err_set(err, -ECANCELED,
+                       "it was cancelled; what is fetched stays, and the same command goes on from there");
     cache_describe_work(work, line, sizeof line);
     if (!cli->options.json)
         (void)printf("'%s' is in the cache: %s\n", path, line);
@@ -124,8 +131,10 @@ const struct command command_cache_warm = {
     .min = 1,
     .max = 1,
     .summary = "fetch a file or directory into the node's cache",
-    .detail = "Goes on in the background, after readers: what is complete is skipped, so that it can be ended and started again at\n"
-              "any time. An interrupted --wait leaves it running. It ends when the cache has no room that may be taken.",
+    .detail =
+        "Goes on in the background, after readers: what is complete is skipped, so that it can be ended and started "
+        "again at\n"
+        "any time. An interrupted --wait leaves it running. It ends when the cache has no room that may be taken.",
     .flags = (const char *const[]){"path", "wait", "cancel", NULL},
     .whom = OPTIONS_CACHE,
     .run = run,

@@ -257,11 +257,7 @@ static const struct field ROWS[] = {
 static const struct field CACHE_ROWS[] = {
     {.name = "wait", .type = FIELD_BOOL, .offset = AT(follow), .help = "until it is done, showing how far it is"},
     {.name = "cancel", .type = FIELD_BOOL, .offset = AT(cancel), .help = "end a warm-up; what is fetched stays"},
-    {.name = "path",
-     .type = FIELD_TEXT,
-     .offset = AT(inside),
-     .value = "SUB",
-     .help = "file or directory below it"},
+    {.name = "path", .type = FIELD_TEXT, .offset = AT(inside), .value = "SUB", .help = "file or directory below it"},
     {.name = "dir",
      .type = FIELD_TEXT,
      .offset = AT(dir),

@@ -161,6 +161,7 @@ static int mount_again(const struct config *c, struct mount *m, struct err *err)
     log_info("took the mount over", LOG_S("mount_point", c->mount_point), LOG_I("stall_ms", stall / NS_PER_MS),
              LOG_I("longest_stall_ms", head->stall_max_ns / NS_PER_MS), LOG_I("restarts", head->restarts),
              LOG_I("handovers", head->handovers));
+    warm_up(m->fs, c->cache.warm_up); // goes on where the former daemon was
     return 0;
 }
 

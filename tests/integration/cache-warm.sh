@@ -104,7 +104,21 @@ if wait "$waiter"; then thaw; fail "an interrupted wait is a success"; fi
 grep -q 'the warm-up goes on' "$WORK/out" || { thaw; fail "$(cat "$WORK/out")"; }
 [ "$(warm_state "$WORK/a/more" .state)" = running ] || { thaw; fail "the warm-up ended with its watcher"; }
 thaw
-until_state "$WORK/a/more" done
+until_state "$WORK/a/more" "done"
+
+echo "a daemon that dies meanwhile: its successor goes on"
+stowage evict "$WORK/a/more" >/dev/null
+freeze
+"$BIN/stowage" cache warm --wait "$WORK/a/more" >"$WORK/out" 2>&1 &
+waiter=$!
+for _ in $(seq 100); do
+    [ "$(warm_state "$WORK/a/more" .state)" = running ] && break
+    sleep 0.05
+done
+kill -KILL "$(cat "/proc/$(cat "$WORK/a.pid")/task/$(cat "$WORK/a.pid")/children")"
+thaw
+wait "$waiter" || fail "the warm-up did not survive the daemon: $(cat "$WORK/out")"
+[ "$(status "$WORK/a/more/one" .state)" = complete ] || fail "not complete after the daemon died"
 
 echo "pinned and not"
 stowage pin "$WORK/a/data/sub" >"$WORK/out"
@@ -129,7 +143,7 @@ echo "readers go on meanwhile"
 stowage evict "$WORK/a/data" >/dev/null
 stowage warm "$WORK/a/data" >/dev/null
 same "$WORK/a/data" "$EXPORT/data"
-until_state "$WORK/a/data" done
+until_state "$WORK/a/data" "done"
 
 echo "the tables"
 stowage status >"$WORK/out" || fail "no status"
@@ -179,8 +193,8 @@ cachefs_umount ro
 echo "at the mount"
 stowage evict --dir "$CACHE" >/dev/null
 mount_cached c --warm-up data/sub,missing,more/one || fail "no mount with --warm-up"
-until_state "$WORK/c/data/sub" done
-until_state "$WORK/c/more/one" done
+until_state "$WORK/c/data/sub" "done"
+until_state "$WORK/c/more/one" "done"
 [ "$(status "$WORK/c/data/sub/deep/file2" .state)" = complete ] || fail "not warmed up"
 for _ in $(seq 100); do
     grep -q "warm-up failed.*'missing': No such file" "$WORK/c.log" && break

@@ -44,7 +44,8 @@ static int tear_down(void **state) {
 }
 
 static struct nfs_fh make(struct fixture *f, enum nfs_op op, const struct nfs_fh *dir, const char *name) {
-    struct nfs_call call = {.op = op, .fh = *dir, .name = name, .target = "/x", .set = {.mask = NFS_SET_MODE, .mode = 0755}};
+    struct nfs_call call = {
+        .op = op, .fh = *dir, .name = name, .target = "/x", .set = {.mask = NFS_SET_MODE, .mode = 0755}};
     assert_int_equal(nfs_run(f->share, &call), 0);
     return call.out_fh;
 }

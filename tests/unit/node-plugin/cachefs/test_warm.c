@@ -61,8 +61,11 @@ static void make_tree(struct fixture *f) {
 
 static void start_fs(struct fixture *f, uint64_t limit) {
     f->cache = cache_kit_open(&f->kit, "volume", limit);
-    const struct copy_options copies = {
-        .cache = f->cache, .trust = TRUST_IMMUTABLE, .memory_limit = 64 * MIB, .dir = f->kit.dir, .volume = (char[]){"volume"}};
+    const struct copy_options copies = {.cache = f->cache,
+                                        .trust = TRUST_IMMUTABLE,
+                                        .memory_limit = 64 * MIB,
+                                        .dir = f->kit.dir,
+                                        .volume = (char[]){"volume"}};
     const struct fs_options options = {.share = f->share, .root = &f->root, .copies = &copies};
     assert_int_equal(fs_new(&options, &f->fs, NULL), 0);
 }
@@ -256,7 +259,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_tree_is_fetched_and_then_skipped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_file_is_fetched, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(it_is_cancelled_while_the_server_is_silent_and_goes_on_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_is_cancelled_while_the_server_is_silent_and_goes_on_later, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(the_end_of_the_mount_ends_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_room_ends_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pinned_unpinned_evicted, set_up, tear_down),
