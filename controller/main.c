@@ -151,6 +151,8 @@ static int open_known(struct process *p, struct err *err) {
 static int start_csi(struct process *p, struct err *err) {
     p->class = (struct volume_class){
         .driver_name = SHARED_DRIVER_NAME,
+        .topology_key = NODE_GROUP_TOPOLOGY_KEY,
+        .topology_common = SHARED_TOPOLOGY_KEY,
         .volumes = &volume_ops,
         .volumes_self = p->volumes,
         .snapshots = &snapshot_ops,

@@ -35,16 +35,6 @@ static void known_free(struct known *known) {
     free(known);
 }
 
-static int copy_location(const struct share_location *from, struct share_location *ret) {
-    *ret = *from;
-    ret->server = mem_strdup(from->server);
-    ret->path = mem_strdup(from->path);
-    if (ret->server && ret->path)
-        return 0;
-    share_location_done(ret);
-    return -ENOMEM;
-}
-
 // With the lock held.
 static int find_or_add(struct shares *shares, const char *text, const struct share_location *location,
                        struct known **ret, struct err *err) {
@@ -52,7 +42,7 @@ static int find_or_add(struct shares *shares, const char *text, const struct sha
     if (*ret)
         return 0;
     struct known *known = mem_zalloc(sizeof *known);
-    if (!known || copy_location(location, &known->location) < 0 || strmap_put(&shares->known, text, known) < 0) {
+    if (!known || share_location_copy(location, &known->location) < 0 || strmap_put(&shares->known, text, known) < 0) {
         known_free(known);
         return err_set(err, -ENOMEM, "out of memory");
     }
@@ -122,7 +112,7 @@ static int open_share(struct shares *shares, const struct share_location *locati
     atomic_init(&share->references, 1);
     share->clock = shares->options.clock;
     share->store = store_new();
-    if (!share->store || copy_location(location, &share->location) < 0)
+    if (!share->store || share_location_copy(location, &share->location) < 0)
         return err_set(err, -ENOMEM, "out of memory");
     (void)memcpy(share->text, text, strlen(text) + 1);
     struct nfs_options nfs = {
@@ -250,7 +240,7 @@ int shares_locations(struct shares *shares, struct share_location **ret, size_t 
         const struct known *known = slot->value;
         if (!known->kept)
             continue;
-        if (copy_location(&known->location, &list[count]) < 0) {
+        if (share_location_copy(&known->location, &list[count]) < 0) {
             shares_locations_done(list, count);
             return -ENOMEM;
         }
