@@ -9,7 +9,10 @@
 #include "lib/base/fields.h"
 
 struct node_config {
-    char *socket, *node_id, *state_dir, *cachefs, *mount_service, *http, *inline_dir, *local_socket;
+    char *socket, *node_id, *state_dir, *cachefs, *mount_service, *http, *inline_dir, *local_socket, *node_group,
+        *cache_dir;
+    int64_t cache_memory;
+    uint32_t cache_keep_free;
     struct field_list inline_shares, pools;
     uint32_t max_volumes, threads;
     int mount_mode; // enum mount_mode
