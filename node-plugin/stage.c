@@ -2,6 +2,7 @@
 // NodeStageVolume and NodeUnstageVolume: the volume's directory mounted at the staging path, and taken away again.
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -104,6 +105,15 @@ static int verify(struct node *node, const struct staged *staged, struct err *er
     return verify_source(staged, entry, err);
 }
 
+// Only the last part is made: the rest tells whether the disk is there. Without it the daemon serves from the origin.
+static void make_cache_dir(const struct node *node, const struct node_group *group) {
+    const char *dir = node->options->cache_dir;
+    if (!group->name || str_empty(dir) || mkdir(dir, 0700) == 0 || errno == EEXIST)
+        return;
+    log_warning("there is no cache: its directory cannot be made; is its disk mounted?", LOG_S("cache_dir", dir),
+                LOG_S("error", err_name(errno)));
+}
+
 int node_mount_staged(struct node *node, struct staged *staged, int64_t deadline_ns, struct err *err) {
     struct volume_source source cleanup(volume_source_done) = {0};
     struct mount_options options cleanup(mount_options_done) = {0};
@@ -113,6 +123,7 @@ int node_mount_staged(struct node *node, struct staged *staged, int64_t deadline
         r = mount_options_parse((const char *const *)staged->flags, staged->flag_count, staged->mode, &options, err);
     if (r < 0)
         return r;
+    make_cache_dir(node, &source.group);
     const struct mounter *mounter = &node->options->mounter;
     struct mount_request request = {staged->mode, &source, &options, staged->staging_path, staged->id, NULL};
     struct process_id daemon = {0};
