@@ -72,7 +72,7 @@ static void build(struct command *command, const struct mounter_options *options
     const struct mount_options *flags = request->options;
     if (request->origin_root) {
         add(command, "--origin-path", request->origin_root);
-        add(command, "--sub-dir", source->directory + 1);
+        add(command, "--sub-dir", request->origin_dir);
     } else {
         add_nfs(command, source, flags);
     }

@@ -154,6 +154,7 @@ static int run(const struct node_config *config, struct err *err) {
         .node_id = node_config_node_id(config),
         .node_group = group,
         .cache_dir = config->cache_dir,
+        .origin_paths = &config->origin_paths,
         .max_volumes = config->max_volumes,
         .mount_mode = (enum mount_mode)config->mount_mode,
         .mounter = mounter_system(&mounter_options),

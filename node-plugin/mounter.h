@@ -24,6 +24,7 @@ struct mount_request {
     const char *target;
     const char *volume;      // its id, by which its part of a cache is known
     const char *origin_root; // of a mounted origin: where it is on this node; NULL: NFS
+    const char *origin_dir;  // with it: the volume's directory below, "" for all of it
 };
 
 struct mounter_ops {

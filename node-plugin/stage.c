@@ -9,6 +9,7 @@
 #include "lib/base/str.h"
 #include "node-plugin/metrics.h"
 #include "node-plugin/node.h"
+#include "node-plugin/origin.h"
 #include "node-plugin/path.h"
 #include "node-plugin/steps.h"
 
@@ -123,9 +124,14 @@ int node_mount_staged(struct node *node, struct staged *staged, int64_t deadline
         r = mount_options_parse((const char *const *)staged->flags, staged->flag_count, staged->mode, &options, err);
     if (r < 0)
         return r;
+    struct node_origin origin cleanup(node_origin_done) = {0};
+    r = node_origin_find(node->options->origin_paths, &source, &origin, err);
+    if (r < 0)
+        return r;
     make_cache_dir(node, &source.group);
     const struct mounter *mounter = &node->options->mounter;
-    struct mount_request request = {staged->mode, &source, &options, staged->staging_path, staged->id, NULL};
+    struct mount_request request = {staged->mode, &source,     &options,  staged->staging_path,
+                                    staged->id,   origin.root, origin.dir};
     struct process_id daemon = {0};
     r = mounter->ops->mount(mounter->self, &request, deadline_ns, &daemon, err);
     {
@@ -179,6 +185,9 @@ static int make_wish(struct node *node, const struct node_stage_request *request
         return err_set(err, -EINVAL, "a shared volume is a file system; block access cannot be given, use mount");
     int r = volume_source_parse(&request->context, &wish->source, err);
     enum mount_mode asked = wish->source.group.name ? MOUNT_MODE_FUSE : (enum mount_mode)wish->source.mount_mode;
+    struct node_origin origin cleanup(node_origin_done) = {0};
+    if (r == 0)
+        r = node_origin_find(node->options->origin_paths, &wish->source, &origin, err);
     if (r == 0)
         r = check_node_group(node, &wish->source.group, err);
     if (r == 0)

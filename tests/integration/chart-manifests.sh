@@ -71,6 +71,7 @@ localVolumes:
 nodeGroups:
   enabled: true
   cache: {parent: /srv/cache, dir: /srv/cache/nvme/stowage, keepFree: 15, memory: 512Mi}
+  originPaths: [/mnt/lustre]
   storageClasses:
     - {name: training, nodeGroup: gpu-a, annotations: {note: group}, parameters: {cacheMode: ttl, cacheTtl: 90, warmUp: /index}}
     - {name: datasets, nodeGroup: gpu-b, volumeBindingMode: WaitForFirstConsumer, parameters: {server: filer, share: /datasets}}
@@ -162,7 +163,7 @@ local = by(every, "StorageClass", "local")[0]
 need(f"class of local volumes: {local}", local["volumeBindingMode"] == "WaitForFirstConsumer"
      and local["provisioner"] == "local.csi.stowage.dev" and local["parameters"]["pool"] == "nvme")
 need("local volumes are not scheduled by capacity", by(every, "CSIDriver", "local.csi.stowage.dev")[0]["spec"]["storageCapacity"])
-cache = ["--cache-dir=/srv/cache/nvme/stowage", "--cache-memory=512Mi", "--cache-keep-free=15"]
+cache = ["--cache-dir=/srv/cache/nvme/stowage", "--cache-memory=512Mi", "--cache-keep-free=15", "--origin-path-allowed=/mnt/lustre"]
 need(f"the node plugin is not told of the cache: {node}", all(flag in node for flag in cache))
 for end in "-node", "-mounts":
     mounts = by(every, "DaemonSet", end)[0]["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
@@ -191,7 +192,7 @@ need("mounts are replaced by an upgrade", by(default, "DaemonSet", "-mounts")[0]
 paths = [v["hostPath"]["path"] for o, t in pods(every) if o["metadata"]["name"] != "stowage-nfs"
          for v in t["spec"].get("volumes", []) if "hostPath" in v]
 need(f"kubeletDir is not followed: {paths}", all(
-    p.startswith("/var/lib/k0s/kubelet/") or p in ("/lib/modules", "/dev", "/srv/pools", "/srv/cache") for p in paths))
+    p.startswith("/var/lib/k0s/kubelet/") or p in ("/lib/modules", "/dev", "/srv/pools", "/srv/cache", "/mnt/lustre") for p in paths))
 for text in bad: print("FAILED:", text)
 sys.exit(bool(bad))
 PY

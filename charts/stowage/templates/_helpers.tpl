@@ -99,6 +99,9 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- if not .Values.mounts.enabled }}{{ fail "nodeGroups.enabled needs mounts.enabled: true, which serves the cached volumes" }}{{ end -}}
 {{- if not (hasPrefix (printf "%s/" $cache.parent) $cache.dir) }}{{ fail (printf "nodeGroups.cache.dir %s is not below nodeGroups.cache.parent %s: change one" $cache.dir $cache.parent) }}{{ end -}}
 {{- if or (hasPrefix (printf "%s/" $cache.parent) (printf "%s/" .Values.kubeletDir)) (hasPrefix (printf "%s/" .Values.kubeletDir) $cache.parent) }}{{ fail (printf "nodeGroups.cache.parent %s and kubeletDir %s must not hold each other: choose another parent" $cache.parent .Values.kubeletDir) }}{{ end -}}
+{{- range .Values.nodeGroups.originPaths }}
+{{- if or (eq . $cache.parent) (eq . $.Values.kubeletDir) }}{{ fail (printf "nodeGroups.originPaths: %s is a directory of Stowage's own" .) }}{{ end -}}
+{{- end }}
 {{- range .Values.nodeGroups.storageClasses }}
 {{- $p := .parameters | default dict -}}
 {{- $mounted := eq ($p.origin | default "nfs") "mount" -}}

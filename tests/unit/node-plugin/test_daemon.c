@@ -111,6 +111,7 @@ static void a_cached_volume_gets_the_flags_of_its_cache(void **state) {
         "--cache-memory 512 --cache-keep-free 7 --warm-up /x,y --ready-fd 3");
     assert_told(&request, &none, "--fs-name n --ready-fd 3"); // no cache any more: still a mount
     request.origin_root = "/mnt/lustre";
+    request.origin_dir = "e";
     source.server = NULL;
     assert_told(&request, &none, "--origin-path /mnt/lustre --sub-dir e --mount-point /m");
 }
