@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "controller/layout.h"
+#include "controller/origins.h"
 #include "controller/share.h"
 #include "controller/shares_file.h"
 #include "controller/store.h"
@@ -103,6 +104,23 @@ int shares_add(struct shares *shares, const struct share_location *location, str
     return r;
 }
 
+static int connect_share(const struct shares_options *options, const struct share_location *location,
+                         int64_t deadline_ns, struct nfs_share **ret, struct err *err) {
+    if (location->origin)
+        return origins_open(options->origins, location->origin, location->path, &options->cred, deadline_ns, ret, err);
+    struct nfs_options nfs = {
+        .server = location->server,
+        .path = location->path,
+        .version = location->version,
+        .nfs_port = location->nfs_port,
+        .mount_port = location->mount_port,
+        .connections = options->connections,
+        .cred = options->cred,
+        .deadline_ns = deadline_ns,
+    };
+    return options->open ? options->open(options->open_arg, &nfs, ret, err) : nfs_share_open(&nfs, ret, err);
+}
+
 // Connects and opens the layout; no lock is held.
 static int open_share(struct shares *shares, const struct share_location *location, const char *text, bool create,
                       int64_t deadline_ns, struct share **ret, struct err *err) {
@@ -115,18 +133,7 @@ static int open_share(struct shares *shares, const struct share_location *locati
     if (!share->store || share_location_copy(location, &share->location) < 0)
         return err_set(err, -ENOMEM, "out of memory");
     (void)memcpy(share->text, text, strlen(text) + 1);
-    struct nfs_options nfs = {
-        .server = location->server,
-        .path = location->path,
-        .version = location->version,
-        .nfs_port = location->nfs_port,
-        .mount_port = location->mount_port,
-        .connections = shares->options.connections,
-        .cred = shares->options.cred,
-        .deadline_ns = deadline_ns,
-    };
-    int r = shares->options.open ? shares->options.open(shares->options.open_arg, &nfs, &share->nfs, err)
-                                 : nfs_share_open(&nfs, &share->nfs, err);
+    int r = connect_share(&shares->options, location, deadline_ns, &share->nfs, err);
     if (r == -ETIMEDOUT)
         r = err_set(err, -EHOSTUNREACH, "NFS server %s does not answer; check the server and the network", text);
     if (r == -ENOENT) // the export itself, which may be on its way: not to be taken for an object that is not there

@@ -54,7 +54,7 @@ nfsServer:
   persistence: {hostPath: /srv/nfs}
   nodeSelector: {kubernetes.io/hostname: n1}
   from: [{ipBlock: {cidr: 10.0.0.0/16}}]
-controller: {shares: ["other/exports"], hostNetwork: true, extraArgs: [--threads=8], podAnnotations: {a: b}, affinity: {nodeAffinity: {}}}
+controller: {shares: ["other/exports"], origins: [{name: lustre, path: /mnt/lustre}], hostNetwork: true, extraArgs: [--threads=8], podAnnotations: {a: b}, affinity: {nodeAffinity: {}}}
 node: {extraArgs: [--threads=8], httpPort: 0, podAnnotations: {a: b}}
 inlineVolumes: {allowedShares: ["10.0.0.5:/exports/datasets"]}
 localVolumes:
@@ -120,6 +120,8 @@ def check(objects):
             privileged = c["name"] in ("stowage-node", "stowage-mounts")
             need(f"{name}/{c['name']}: privileged is {context.get('privileged')}", bool(context.get("privileged")) == privileged)
             need(f"{name}/{c['name']}: keeps capabilities", privileged or context["capabilities"]["drop"] == ["ALL"])
+            acts = any(a.startswith("--origin=") for a in c.get("args", []))
+            need(f"{name}/{c['name']}: capabilities {context.get('capabilities')}", acts == ("add" in context.get("capabilities", {})))
     need("two workloads select the same pods", all(n == 1 for n in selectors.values()))
     accounts = {o["metadata"]["name"] for o in objects if o["kind"] == "ServiceAccount"}
     for o, template in pods(objects):
@@ -175,6 +177,7 @@ need(f"class of a node group: {training}", training["parameters"] == {
     {"matchLabelExpressions": [{"key": "topology.csi.stowage.dev/node-group", "values": ["gpu-a"]}]}])
 datasets = by(every, "StorageClass", "datasets")[0]["parameters"]
 need(f"class of a node group: {datasets}", datasets == {"server": "filer", "share": "/datasets", "nodeGroup": "gpu-b"})
+need(f"the controller does not know its origin: {args}", "--origin=lustre=/mnt/lustre" in args)
 need("a mounted origin got a server", "server" not in by(every, "StorageClass", "lustre")[0]["parameters"])
 need("shared volumes are bound to a group", "allowedTopologies" not in by(every, "StorageClass", "filer")[0])
 need("node groups are there without being asked for", not by(default, "ClusterRole", "-node-group")
@@ -249,6 +252,7 @@ refused nodeGroup --set-json "$(one_group ',"nodeGroup":"a b"')"
 refused cacheMode --set-json "$(one_group ',"nodeGroup":"a","parameters":{"server":"x","share":"/e","cacheMode":"lazy"}')"
 refused mountMode --set-json "$(one_group ',"nodeGroup":"a","parameters":{"server":"x","share":"/e","mountMode":"kernel"}')"
 refused cacheMode --set-json "$(one_class ',"cacheMode":"ttl"')"
+refused "controller.origins" --set-json "$(one_group ',"nodeGroup":"a","parameters":{"origin":"mount","originName":"ceph","originPath":"/mnt/ceph"}')"
 refused "called 'a'" --set-json "$(one_class '')" --set-json 'nodeGroups={"enabled":true,"storageClasses":[{"name":"a","nodeGroup":"g","parameters":{"server":"x","share":"/e"}}]}'
 refused "below nodeGroups.cache.parent" --set nodeGroups.enabled=true,nodeGroups.cache.dir=/srv/cache
 refused kubeletDir --set nodeGroups.enabled=true,nodeGroups.cache.dir=/var/lib/cache,nodeGroups.cache.parent=/var/lib

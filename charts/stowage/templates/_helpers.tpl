@@ -106,6 +106,11 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- $p := .parameters | default dict -}}
 {{- $mounted := eq ($p.origin | default "nfs") "mount" -}}
 {{- if and (not $mounted) (not $.Values.nfsServer.enabled) (or (not $p.server) (not $p.share)) }}{{ fail (printf "StorageClass '%s': name its server and share, since the chart runs no NFS server (nfsServer.enabled)" .name) }}{{ end -}}
+{{- if $mounted }}
+{{- $known := false -}}
+{{- range $.Values.controller.origins }}{{ if eq .name ($p.originName | default "") }}{{ $known = true }}{{ end }}{{ end -}}
+{{- if not $known }}{{ fail (printf "StorageClass '%s': originName '%s' is not in controller.origins" .name ($p.originName | default "")) }}{{ end -}}
+{{- end }}
 {{- if and (not $mounted) $p.server (not $p.share) }}{{ fail (printf "StorageClass '%s': name its share as well" .name) }}{{ end -}}
 {{- end }}
 {{- end }}
