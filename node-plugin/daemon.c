@@ -73,8 +73,6 @@ static void build(struct command *command, const struct mounter_options *options
     if (request->origin_root) {
         add(command, "--origin-path", request->origin_root);
         add(command, "--sub-dir", request->origin_dir);
-        if (source->group.name && !str_empty(options->cache_dir))
-            command->args[command->count++] = "--origin-uncached"; // once in memory is enough
     } else {
         add_nfs(command, source, flags);
     }

@@ -41,7 +41,8 @@ int volume_cache_open(const struct volume_cache_flags *flags, const char *origin
     const struct cache_options options = {.dir = ret->dir,
                                           .origin = origin,
                                           .volume = ret->volume,
-                                          .volume_limit = (uint64_t)flags->size};
+                                          .volume_limit = (uint64_t)flags->size,
+                                          .keep_free_percent = flags->keep_free};
     return cache_open(&options, &ret->cache, err);
 }
 
