@@ -130,6 +130,10 @@ measure_mmap_hot() { reader mmap "$(side_path "$1")/big" "$SECONDS_EACH"; }
 measure_mmap_cold() { drop_pages && reader mmap "$(side_path "$1")/big" 0; }
 measure_small() { reader small "$(side_path "$1")/small" "$SECONDS_EACH"; }
 measure_tree() { times tar_read "$(side_path "$1")" tree; }
+measure_tree_cold() {
+    drop_pages && echo 2 >/proc/sys/vm/drop_caches # names and attributes, too
+    measure_tree "$1"
+}
 measure_tree_stat() { times tar_stat "$(side_path "$1")" tree; }
 
 # Once through, by what finds every wrong byte; a second time, so that what is complete is opened as such.
@@ -143,12 +147,15 @@ fill() {
 }
 
 section_warm() {
-    local figure mode modes="ttl immutable strict" smalls=()
+    local figure side mode modes="ttl immutable strict" smalls=()
     [ "$PLAIN" = 0 ] || modes=ttl
     cached_flags "$WORK/cache" ttl
     stowage_start stowage "${flags[@]}"
     fill stowage
-    # What needs hot pages comes first: later ones drop them.
+    # What needs hot pages comes first, for later ones drop them. Read in by both alike: pages that a writer has left lie in
+    # folios of the size of its writes, which is what mmap and copies would measure.
+    drop_pages
+    for side in native stowage; do reader seq "$(side_path "$side")/big" 0 >/dev/null; done
     for figure in warm_seq_buffered_hot warm_seq_direct_hot; do turns "$figure" MB/s native "$ROUNDS" native stowage; done
     turns warm_rand_qd1_pages op/s native "$ROUNDS" native stowage
     turns mmap_hot fault/s native "$ROUNDS" native stowage
@@ -165,10 +172,8 @@ section_warm() {
     reader all "$WORK/native/small" 4 1 >/dev/null
     turns small file/s native "$ROUNDS" native "${smalls[@]}"
     for mode in $modes; do side_stop "stowage_$mode"; done
-    for figure in tree tree_stat; do
-        for side in native stowage; do "measure_$figure" "$side" >/dev/null; done
-        turns "$figure" s native "$ROUNDS" native stowage
-    done
+    for side in native stowage; do measure_tree "$side" >/dev/null; done
+    for figure in tree tree_stat tree_cold; do turns "$figure" s native "$ROUNDS" native stowage; done
     side_stop stowage
     report
 }

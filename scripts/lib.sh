@@ -42,6 +42,7 @@ packages_for() {
     sanitizers) say "libasan8 libubsan1 libtsan2" ;;
     nfs-server) say "nfs-ganesha nfs-ganesha-vfs rpcbind netbase iproute2" ;;
     fuse) say "fuse3" ;;
+    gluster) say "glusterfs-server glusterfs-client iproute2" ;;
     bench-local) say "fio python3" ;;
     bench-cache) say "fio python3 rclone tar diffutils iproute2 util-linux" ;;
     local-volumes) say "e2fsprogs xfsprogs util-linux" ;;

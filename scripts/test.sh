@@ -136,7 +136,7 @@ main() {
     needs=(build nfs-server integration)
     [ "$preset" = dev ] || needs+=(sanitizers)
     if wanted scripts && [ "$preset" = dev ]; then
-        needs+=(uml local-volumes)
+        needs+=(uml local-volumes gluster)
     fi
     if [ "$may_install" = 1 ]; then
         install_for "${needs[@]}"

@@ -72,7 +72,7 @@ static int map_index(struct index *index, int prot) {
 static int make_index(struct index *index, uint64_t boot, bool walk) {
     int r = io_set_size(index->io, index->fd, INDEX_SIZE);
     if (r == 0)
-        r = io_allocate(index->io, index->fd, 0, BUCKETS_OFFSET);
+        r = io_allocate(index->io, index->fd, 0, sizeof(struct index_area));
     if (r == 0)
         r = map_index(index, PROT_READ | PROT_WRITE);
     if (r < 0)

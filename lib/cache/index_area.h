@@ -20,7 +20,7 @@
 #define BUCKETS_OFFSET (UINT64_C(2) << 20)
 #define SLOTS_OFFSET (BUCKETS_OFFSET + sizeof(uint32_t) * (uint64_t)INDEX_SLOTS_MAX)
 #define INDEX_SIZE (SLOTS_OFFSET + sizeof(struct index_slot) * ((uint64_t)INDEX_SLOTS_MAX + 1))
-#define GROW_BYTES (UINT64_C(1) << 20) // blocks are taken in such pieces
+#define GROW_BYTES (UINT64_C(256) << 10) // blocks are taken in such pieces
 
 // Byte ranges of the file that are locked (open file description locks): nothing is stored there.
 #define LOCK_PROCESSES (INT64_C(1) << 40)

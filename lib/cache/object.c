@@ -140,7 +140,7 @@ struct cached *cached_put(struct cached *object) {
 // ---- from the disk
 
 // Opens with the shared lock that keeps it from eviction. -ENOENT, -EBUSY when it is just being evicted.
-static int open_locked(struct cache *cache, const struct cache_key *key, int flags) {
+static int open_locked(struct cache *cache, const struct cache_key *key, int flags, struct stat *ret_st) {
     char name[OBJECT_NAME_MAX];
     key_name(key, name);
     int fd cleanup_close = io_open(cache->io, cache->objects_fd, name, O_RDWR | flags);
@@ -150,26 +150,25 @@ static int open_locked(struct cache *cache, const struct cache_key *key, int fla
         return fd;
     if (flock(fd, LOCK_SH | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? -EBUSY : -errno;
-    struct stat st;
-    if (fstat(fd, &st) < 0)
+    if (fstat(fd, ret_st) < 0)
         return -errno;
-    return st.st_nlink == 0 ? -ENOENT : take_fd(&fd);
+    return ret_st->st_nlink == 0 ? -ENOENT : take_fd(&fd);
 }
 
-// The index may not know it, or not all of it.
-static int adopt(struct cached *object) {
+// The index may not know it, or not all of it. When it cannot learn (a full disk), the object is read all the same.
+static void adopt(struct cached *object, const struct index_object *known) {
     struct cache *cache = object->cache;
-    struct index_object known;
     bool whole = object->complete;
-    if (index_find(cache->index, &object->key, &known) && (!whole || known.bytes >= object->size))
-        return 0;
+    if (known && (!whole || known->bytes >= object->size))
+        return;
     struct index_object found = {.pinned = object->record.pinned, .bytes = object->size};
     if (!whole) {
         const struct map *map = object_map(object);
         found.bytes = map ? map_count(map) * CACHE_BLOCK : 0;
     }
-    int r = index_volume_by_hash(cache->index, object->record.volume, &found.volume);
-    return r < 0 ? r : index_put(cache->index, &object->key, &found);
+    if (index_volume_by_hash(cache->index, object->record.volume, &found.volume) == 0 &&
+        index_put(cache->index, &object->key, &found) < 0)
+        index_count_error(cache->index, cache->volume);
 }
 
 // -ENOENT nothing there, -ESTALE something else is, -EAGAIN it is of an earlier boot: object_revive.
@@ -179,18 +178,15 @@ static int object_load(struct cache *cache, const struct cache_key *key, const s
     int r = object_new(cache, key, &object);
     if (r < 0)
         return r;
-    object->fd = open_locked(cache, key, 0);
+    struct stat st;
+    object->fd = open_locked(cache, key, 0, &st);
     if (object->fd < 0)
         return object->fd;
     struct index_object known;
-    if (index_find(cache->index, key, &known) && known.spoilt)
-        return -ESTALE;
-    r = record_read(cache->io, object->fd, &object->record);
-    if (r == -EBADMSG || r == -ENODATA)
-        return -ESTALE;
-    struct stat st;
-    if (r < 0 || fstat(object->fd, &st) < 0)
-        return r < 0 ? r : -errno;
+    bool is_known = index_find(cache->index, key, &known);
+    r = is_known && known.spoilt ? -EBADMSG : record_read(cache->io, object->fd, &object->record);
+    if (r < 0)
+        return r == -EBADMSG || r == -ENODATA ? -ESTALE : r;
     if (!record_is_of(&object->record, version) || (uint64_t)st.st_size != version->size)
         return -ESTALE;
     object->size = version->size;
@@ -200,6 +196,7 @@ static int object_load(struct cache *cache, const struct cache_key *key, const s
     }
     object->complete = object->record.state == RECORD_COMPLETE;
     object->durable = object->record.durable;
+    adopt(object, is_known ? &known : NULL);
     *ret = take_ptr(object);
     return 0;
 }
@@ -216,9 +213,11 @@ static int object_revive(struct cached *object) {
     object->record.state = RECORD_PARTIAL;
     object->record.boot = cache->boot;
     r = record_write(cache->io, object->fd, &object->record);
-    if (r == 0)
-        atomic_store(&object->map, take_ptr(map));
-    return r;
+    if (r < 0)
+        return r;
+    atomic_store(&object->map, take_ptr(map));
+    adopt(object, NULL);
+    return 0;
 }
 
 // ---- anew
@@ -226,7 +225,8 @@ static int object_revive(struct cached *object) {
 static int make_file(struct cache *cache, const struct cache_key *key) {
     char name[OBJECT_NAME_MAX], folder[8];
     key_name(key, name);
-    int fd = open_locked(cache, key, O_CREAT | O_EXCL);
+    struct stat st;
+    int fd = open_locked(cache, key, O_CREAT | O_EXCL, &st);
     if (fd != -ENOENT)
         return fd;
     for (int depth = 2; depth <= 5; depth += 3) { // "ab", "ab/cd"
@@ -236,7 +236,7 @@ static int make_file(struct cache *cache, const struct cache_key *key) {
         if (r < 0 && r != -EEXIST)
             return r;
     }
-    return open_locked(cache, key, O_CREAT | O_EXCL);
+    return open_locked(cache, key, O_CREAT | O_EXCL, &st);
 }
 
 static int fill_file(struct cached *object, const struct cache_version *version) {
@@ -349,11 +349,6 @@ int cache_get(struct cache *cache, const void *handle, size_t handle_len, const 
         r = make ? r : -ENOENT;
     if (r < 0)
         return r;
-    r = adopt(object);
-    if (r < 0) {
-        object_close(object);
-        return space_error(cache, r, "grow the index");
-    }
     table_add(object);
     if (!object->durable && (object->complete || object_map(object)))
         durable_push(object, 0); // whoever wrote it may have died before it was synced

@@ -43,7 +43,10 @@ unsigned child_abandoned(void) {
     return reaper_count();
 }
 
-static void give_up(int *pidfd, const char *key) {
+static void give_up(int *pidfd, pid_t pid, const char *key) {
+    (void)kill(
+        -pid,
+        SIGKILL); // it leads a group of its own, with helpers that it started; not reaped yet, so the number is its
     (void)process_signal(*pidfd, SIGKILL);
     if (process_wait(*pidfd, clock_monotonic(&clock_system) + KILL_GRACE_NS) == 0)
         return;
@@ -112,11 +115,11 @@ static int finish(const struct child_request *request, pid_t pid, int reply_fd, 
         return err_set(err, -errno, "%s: pidfd_open: %s", request->what, err_name(errno));
     int r = reply_fd >= 0 ? read_reply(reply_fd, request->deadline_ns, reply) : wait_status(pidfd, request, reply);
     if (r == -ECANCELED) {
-        give_up(&pidfd, request->key);
+        give_up(&pidfd, pid, request->key);
         return err_set(err, r, "%s was cancelled", request->what);
     }
     if (r == -ETIMEDOUT) {
-        give_up(&pidfd, request->key);
+        give_up(&pidfd, pid, request->key);
         return err_set(err, r, "%s did not end in time; does the server answer?", request->what);
     }
     if (reply_fd >= 0)

@@ -237,6 +237,23 @@ static void collect(struct server *s, size_t at) {
     metric_add(&ended, fine ? "fine" : "died", NULL, 1);
 }
 
+static bool is_child(const struct server *s, pid_t pid) {
+    for (size_t i = 0; i < s->count; i++)
+        if (s->children[i].id.pid == pid)
+            return true;
+    return false;
+}
+
+// As process 1 of a container it inherits what a killed process leaves behind: the daemon of a keeper that was killed.
+static void reap_orphans(const struct server *s) {
+    siginfo_t info = {0};
+    while (getpid() == 1 && waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid &&
+           !is_child(s, info.si_pid)) {
+        (void)waitpid(info.si_pid, NULL, WNOHANG);
+        info.si_pid = 0;
+    }
+}
+
 static void end_child(struct child *child, bool kill, const char *why) {
     if (kill ? child->killed : child->asked)
         return;
@@ -292,6 +309,7 @@ static bool turn(struct server *s) {
     for (size_t i = count; i-- > 0;) // from the end: collect() moves the last one into the gap
         if (fds[i + 2].revents)
             collect(s, i);
+    reap_orphans(s);
     if (fds[0].revents)
         take_signal(s);
     if (fds[1].revents)

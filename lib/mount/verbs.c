@@ -61,8 +61,8 @@ static const struct verb {
     int args;
     int (*run)(char **args, struct child_reply *reply, struct err *err);
 } verbs[] = {
-    {"nfs", 7, verb_nfs},         {"device", 4, verb_device}, {"bind", 3, verb_bind},
-    {"unmount", 2, verb_unmount}, {"statfs", 1, verb_statfs},
+    {"nfs", 7, verb_nfs},       {"device", 4, verb_device}, {"bind", 3, verb_bind}, {"unmount", 2, verb_unmount},
+    {"statfs", 1, verb_statfs}, {"origin", 4, verb_origin}, {"path", 4, verb_path},
 };
 
 bool child_is_wanted(int argc, char **argv) {

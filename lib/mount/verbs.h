@@ -11,3 +11,7 @@
 int verb_nfs(char **args, struct child_reply *reply, struct err *err);
 // Arguments: device, target, type, options.
 int verb_device(char **args, struct child_reply *reply, struct err *err);
+// Arguments: type, source, target, options.
+int verb_origin(char **args, struct child_reply *reply, struct err *err);
+// Arguments: an allowed directory, a path below it, target, "ro" or "rw".
+int verb_path(char **args, struct child_reply *reply, struct err *err);

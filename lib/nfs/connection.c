@@ -121,6 +121,18 @@ static void expire(struct conn *conn, int64_t now) {
     }
 }
 
+static void repeat(struct conn *conn, int64_t now) {
+    for (struct req *req = conn->active.first, *next; req; req = next) {
+        next = req->next;
+        if (!req->replayed || !conn->connected)
+            continue;
+        if (req->repeat_ns <= now)
+            conn_repeat(req); // to the end of the queue
+        else
+            conn_set_timer(conn, req->repeat_ns);
+    }
+}
+
 static void run_timers(struct conn *conn) {
     int64_t now = clock_monotonic(&clock_system);
     if (now < conn->next_timer_ns)
@@ -128,6 +140,7 @@ static void run_timers(struct conn *conn) {
     conn->next_timer_ns = DEADLINE_NONE;
     expire(conn, now);
     run_waiting(conn, now);
+    repeat(conn, now);
     for (const struct req *req = conn->active.first; req; req = req->next)
         conn_set_timer(conn, req->deadline_ns);
     for (const struct req *req = conn->waiting.first; req; req = req->next) {

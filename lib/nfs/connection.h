@@ -26,6 +26,7 @@ struct req {                 // a call on its way
     struct nfs_call *origin; // the caller's
     struct nfs_call *probe;  // what a re-sent call's refusal is judged by (resend.c)
     int refusal;
+    bool replayed;  // it has the number of a call of before
     bool resent;    // it was sent in full on a connection that was lost: it may have been carried out then
     uint32_t asked; // READ: bytes, before the reply says how many
     struct conn *conn;
@@ -33,8 +34,9 @@ struct req {                 // a call on its way
     struct req *hash_next;
     uint32_t xid;
     int64_t deadline_ns;
-    int64_t retry_ns, delay_ns; // waiting: when it is sent again, and the pause before that
-    const void *tail;           // a WRITE's data, after msg
+    int64_t repeat_ns, repeat_after_ns; // replayed: when it is sent once more
+    int64_t retry_ns, delay_ns;         // waiting: when it is sent again, and the pause before that
+    const void *tail;                   // a WRITE's data, after msg
     uint32_t tail_len;
     bool parked;       // waits for the connection's client id (NFSv4), not for a time
     unsigned step;     // NFSv4 CREATE takes several compounds; 0: the first
@@ -95,6 +97,8 @@ struct conn {
     bool connected;
     int64_t retry_at_ns, backoff_ns, connect_by_ns;
     unsigned losses;           // since the last reply
+    unsigned index;            // in the share
+    atomic_uint *told_port;    // where local_port is told; NULL: nowhere
     uint16_t local_port;       // of the last connection; 0: none yet
     const char *server;        // resolved anew while the address does not answer; NULL: never
     struct net_lookup *lookup; // being resolved
@@ -123,6 +127,7 @@ void conn_cancel(struct conn *conn, struct nfs_call *call);
 void conn_finish(struct req *req, int result);          // takes the request out and calls `done`
 void conn_start(struct conn *conn, struct req *req);    // encodes the step and queues it for sending
 void conn_delay(struct req *req);                       // JUKEBOX: later again
+void conn_repeat(struct req *req);                      // once more, under the same number
 void conn_release(struct conn *conn);                   // the parked ones may go on
 void conn_answered(struct req *req, struct xdr_in *in); // a whole reply
 void conn_read_done(struct req *req, int result);       // a READ whose data arrived

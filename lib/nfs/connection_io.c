@@ -73,7 +73,8 @@ void conn_reconnect(struct conn *conn, int64_t now) {
     give_back(conn);
     refresh_address(conn);
     conn->connect_by_ns = now + CONNECT_TIMEOUT_NS;
-    uint16_t port = conn->losses % OTHER_PORT_EACH == 0 ? 0 : conn->local_port; // a firewall may hold the old one
+    bool other = conn->losses > 0 && conn->losses % OTHER_PORT_EACH == 0; // a firewall may hold the old one
+    uint16_t port = other ? 0 : conn->local_port;
     if (net_connect_start(&conn->address, port, &conn->fd) < 0)
         conn_lost(conn);
 }
@@ -84,6 +85,8 @@ int conn_connected(struct conn *conn) {
         return r;
     conn->connected = true;
     conn->local_port = net_local_port(conn->fd);
+    if (conn->told_port)
+        *conn->told_port = conn->local_port;
     return 0;
 }
 

@@ -11,6 +11,7 @@
 // Order:   no lock of the caller may be held around nfs_cancel that `done` takes.
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -104,6 +105,11 @@ struct nfs_call {
     bool exclusive, stable, want_attr;
     bool once; // never sent again after the connection was lost: -ECONNRESET, and it may have been done
     const struct nfs_cred *cred; // NULL: the share's default
+    // For a process that goes on with what another had asked: where the call's number on the wire is written before it
+    // is sent (NULL: nowhere), and the number of the very same call of then (0: none). The server's duplicate request
+    // cache then answers what it did the first time, or knows the first one, should it still come, for a duplicate.
+    atomic_uint_fast64_t *sent;
+    uint64_t again;
     struct nfs_fh fh, fh2;
     const char *name, *name2, *target;
     struct nfs_setattr set;
@@ -162,6 +168,9 @@ struct nfs_options {
     bool soft;            // a call without a deadline fails with -ETIMEDOUT after 60 s instead of waiting on
     struct nfs_cred cred; // default credentials
     int64_t deadline_ns;  // for connecting; absolute CLOCK_MONOTONIC; 0: 10 s from now
+    // `connections` of them, where the connections come from, kept up to date as long as the share is open: a server
+    // knows a repeated call (nfs_call.again) by its number and by this. NULL: any, and told to nobody.
+    atomic_uint *local_ports;
 };
 
 // Connects and looks up the export. Errors name server and share and the remedy:

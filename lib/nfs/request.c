@@ -10,6 +10,8 @@
 
 #define DELAY_FIRST_NS (100 * NS_PER_MS)
 #define DELAY_MAX_NS (5 * NS_PER_S)
+#define REPEAT_FIRST_NS (100 * NS_PER_MS) // a server may drop a duplicate of what it is still working on
+#define REPEAT_MAX_NS (15 * NS_PER_S)
 
 void conn_queue_append(struct conn_queue *q, struct req *req) {
     req->prev = q->last;
@@ -98,13 +100,34 @@ void conn_release(struct conn *conn) {
     conn->next_timer_ns = 0;
 }
 
-static int encode(struct conn *conn, struct req *req) {
+void conn_repeat(struct req *req) {
+    deactivate(req);
+    req->replayed = false;
+    conn_start(req->conn, req);
+}
+
+// The number of before for the same call of a process before us; a fresh one for everything else.
+static uint32_t choose_xid(struct conn *conn, struct req *req) {
+    uint64_t again = req->origin->again;
+    uint32_t xid = (uint32_t)again;
+    if (!again || req->replayed || req->call != req->origin || req->step || again >> 32 != conn->index + 1 ||
+        conn_find(conn, xid))
+        return conn->next_xid++;
+    int64_t *after = &req->repeat_after_ns;
+    *after = *after == 0 ? REPEAT_FIRST_NS : *after * 2 < REPEAT_MAX_NS ? *after * 2 : REPEAT_MAX_NS;
+    req->repeat_ns = clock_monotonic(&clock_system) + *after;
+    conn_set_timer(conn, req->repeat_ns);
+    req->replayed = req->resent = true;
+    return xid;
+}
+
+static int encode(struct conn *conn, struct req *req, uint32_t xid) {
     struct xdr_out out = {.buf = conn->scratch, .cap = RPC_CALL_MAX};
     struct rpc_target target = {NFS_PROGRAM, conn->protocol->version, conn->protocol->procedure(req)};
     const struct nfs_cred *cred = conn->protocol->cred(req);
     if (!cred)
         cred = req->call->cred ? req->call->cred : conn->default_cred;
-    rpc_put_call(&out, conn->next_xid, &target, cred);
+    rpc_put_call(&out, xid, &target, cred);
     req->tail = NULL;
     req->tail_len = 0;
     int r = conn->protocol->encode(req, &out);
@@ -122,9 +145,11 @@ static int encode(struct conn *conn, struct req *req) {
 }
 
 void conn_start(struct conn *conn, struct req *req) {
-    int r = encode(conn, req);
+    uint32_t xid = choose_xid(conn, req);
+    int r = encode(conn, req, xid);
     req->parked = r == -EBUSY;
     if (req->parked) {
+        req->replayed = false;
         wait_in_line(req, DEADLINE_NONE);
         return;
     }
@@ -132,7 +157,9 @@ void conn_start(struct conn *conn, struct req *req) {
         conn_finish(req, r);
         return;
     }
-    req->xid = conn->next_xid++;
+    req->xid = xid;
+    if (req->origin->sent && req->call == req->origin)
+        *req->origin->sent = (uint64_t)(conn->index + 1) << 32 | xid;
     req->hash_next = conn->buckets[req->xid % CONN_BUCKETS];
     conn->buckets[req->xid % CONN_BUCKETS] = req;
     conn_queue_append(&conn->active, req);

@@ -110,6 +110,10 @@ static void share_submit(struct nfs_share *base, struct nfs_call *call) {
     unsigned turn = atomic_fetch_add_explicit(&share->turn, 1, memory_order_relaxed);
     struct conn *best = &share->conns[turn % share->opened];
     unsigned least = atomic_load_explicit(&best->in_flight, memory_order_relaxed);
+    if (call->again && call->again >> 32 <= share->opened) { // where it was sent the first time
+        best = &share->conns[(call->again >> 32) - 1];
+        least = 0;
+    }
     for (unsigned i = 1; i < share->opened && least > 0; i++) {
         struct conn *conn = &share->conns[(turn + i) % share->opened];
         unsigned n = atomic_load_explicit(&conn->in_flight, memory_order_relaxed);
@@ -156,6 +160,9 @@ static int open_connections(struct share *share, const struct nfs_options *o, co
         struct conn *conn = &share->conns[share->opened];
         int r = share->info.version == 4 ? nfs_v4_attach(conn, &share->cred) : 0;
         conn->server = share->server;
+        conn->index = share->opened;
+        conn->told_port = o->local_ports ? &o->local_ports[share->opened] : NULL;
+        conn->local_port = conn->told_port ? (uint16_t)*conn->told_port : 0;
         if (r == 0)
             r = conn_open(conn, target->protocol, &target->address, &share->cred, o->soft);
         if (r < 0) {

@@ -5,8 +5,8 @@
 
 #define COME_WITHIN_NS (30 * NS_PER_S) // the kernel puts what it sends again before everything else
 
-static bool is_remembered(enum nfs_op operation) { // the others may be repeated
-    return nfs_op_changes(operation) && operation != NFS_SETATTR && operation != NFS_WRITE && operation != NFS_COMMIT;
+static bool is_remembered(enum nfs_op operation) { // those have records of their own (writeback.h)
+    return nfs_op_changes(operation) && operation != NFS_WRITE && operation != NFS_COMMIT;
 }
 
 static struct call_record *record_at(struct fs *fs, uint32_t index) {
@@ -21,6 +21,8 @@ void again_find(struct op *op) {
             continue;
         op->call_record = i;
         op->before = record->submitted;
+        op->before_op = record->latest;
+        op->before_sent = record->sent;
         record->life = op->fs->life;
         return;
     }
@@ -42,7 +44,13 @@ void again_submitting(struct op *op) {
     struct call_record *record = record_at(op->fs, op->call_record);
     record->unique = op->unique;
     record->life = op->fs->life;
+    record->sent = 0;
+    record->latest = op->call.op;
     record->submitted |= 1u << op->call.op;
+    op->call.sent = &record->sent;
+    if (op->before_op == (unsigned)op->call.op)
+        op->call.again = op->before_sent;
+    op->before_sent = 0;
     if (fresh)
         slots_publish(calls, op->call_record);
 }

@@ -4,7 +4,9 @@
 // Why:     the kernel sends again what a dead daemon had read. MKDIR, REMOVE, RENAME, LINK … done twice fail the second
 //          time, though the first was the caller's. So what was sent to the server is written down first, and a request
 //          that comes again takes "there is one" or "there is none" for its own success, after a look at what is there.
-// Limits:  between the server's act and its answer nobody knows: if another client makes the same name in that moment,
+//          It also goes out under the same number from the same port as the first time: a server with a duplicate request
+//          cache answers it as it answered then, and does not carry out the first one later, should it still come.
+// Limits:  without such a cache, between the server's act and its answer nobody knows: if another client makes the same name in that moment,
 //          the caller believes to have made it.
 // Threads: an op's record belongs to whoever runs its step.
 #pragma once

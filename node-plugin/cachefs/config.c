@@ -36,7 +36,7 @@ static const struct field rows[] = {
     {"mount-port", FIELD_U32, AT(mount_port), .fallback = "0", .value = "N",
      .help = "port of the MOUNT protocol (NFSv3); 0: ask the port mapper", .max = 65535},
     {"connections", FIELD_U32, AT(connections), .fallback = "4", .value = "N", .help = "TCP connections to the server",
-     .min = 1, .max = 16},
+     .min = 1, .max = STATE_PORTS},
     {"read-only", FIELD_BOOL, AT(read_only), .help = "refuse all changes"},
     {"fs-name", FIELD_TEXT, AT(fs_name), .fallback = "stowage", .value = "NAME", .help = "source shown for the mount",
      .max = 255},
@@ -56,10 +56,13 @@ static const struct field rows[] = {
      .max = 128},
     {"cache-memory", FIELD_BYTES, AT(cache.memory), .fallback = "0", .value = "BYTES",
      .help = "memory for data on its way, of all mounts of the node together; 0: 256 MiB"},
+    {"cache-keep-free", FIELD_U32, AT(cache.keep_free), .fallback = "10", .value = "PERCENT",
+     .help = "part of the cache's disk that is left free, of its bytes and of its inodes", .min = 1, .max = 90},
     {"no-passthrough", FIELD_BOOL, AT(cache.no_passthrough),
      .help = "serve complete files from this process, even where the kernel could read them itself"},
     {"warm-up", FIELD_TEXT, AT(cache.warm_up), .value = "PATH[,PATH]",
-     .help = "files or directories of the mount that are fetched into the cache at once, in the background", .max = 4096},
+     .help = "files or directories of the mount that are fetched into the cache at once, in the background",
+     .max = 4096},
     {"ready-fd", FIELD_U32, AT(ready_fd), .fallback = "0", .value = "N",
      .help = "descriptor for one line: 'ready', or 'error ERRNO MESSAGE'; 0: none", .max = 65535},
     {"max-ends", FIELD_U32, AT(max_ends), .fallback = "10", .value = "N",
@@ -85,7 +88,8 @@ static void print_help(void) {
         "Usage: stowage-cachefs --server HOST --share /PATH --mount-point PATH [flags]\n"
         "       stowage-cachefs --origin-path PATH --mount-point PATH [flags]\n"
         "       stowage-cachefs --serve SOCKET [--stop-grace SECONDS] [--http HOST:PORT]\n\n"
-        "Mounts a directory of an NFS share, or of a file system that is mounted already, through FUSE, in the foreground,\n"
+        "Mounts a directory of an NFS share, or of a file system that is mounted already, through FUSE, in the "
+        "foreground,\n"
         "until it is unmounted or gets SIGTERM. With --cache-dir, what is read is kept on the node's disk.\n"
         "A second process does the work; when it dies, another takes over, and programs notice a pause.\n"
         "SIGHUP: the version that stands at this program's path takes over. Every flag can also be given as an\n"

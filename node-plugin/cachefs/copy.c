@@ -283,8 +283,8 @@ static bool resume_copy(struct inode *inode, int32_t backing_id, const struct no
     c->backing_id = backing_id;
     c->version = (struct cache_version){.size = state->size, .mtime = state->mtime, .ctime = state->ctime};
     // Not there any more, or no cache: who has it open through the kernel keeps it all the same.
-    c->changed = !fs->copies.cache || cache_get(fs->copies.cache, inode->fh.data, inode->fh.len, &c->version, false,
-                                                &c->object) < 0;
+    c->changed = !fs->copies.cache ||
+                 cache_get(fs->copies.cache, inode->fh.data, inode->fh.len, &c->version, false, &c->object) < 0;
     return true;
 }
 
@@ -313,10 +313,12 @@ int copy_probe(struct fs *fs, int fd, struct err *err) {
     int32_t id = 0;
     int r = passthrough_open(fs->device, fd, &id);
     if (r < 0)
-        return err_set(err, r,
-                       r == -ELOOP ? "the cache directory is on a stacked file system (%s); give a directory of ext4 or XFS"
-                                   : "the kernel does not read files of the cache itself: %s; it needs Linux 6.9 and CAP_SYS_ADMIN",
-                       err_name(r));
+        return err_set(
+            err, r,
+            r == -ELOOP
+                ? "the cache directory is on a stacked file system (%s); give a directory of ext4 or XFS"
+                : "the kernel does not read files of the cache itself: %s; it needs Linux 6.9 and CAP_SYS_ADMIN",
+            err_name(r));
     passthrough_close(fs->device, id);
     return 0;
 }

@@ -18,8 +18,8 @@ static void came(struct fetch_wait *wait) {
 }
 
 static struct fetch_range range_of(const struct op *op, uint64_t from, uint64_t to, enum fetch_priority priority) {
-    return (struct fetch_range){.inode = op->inode, .object = op->object, .cred = &op->cred, .from = from, .to = to,
-                                .priority = priority};
+    return (struct fetch_range){
+        .inode = op->inode, .object = op->object, .cred = &op->cred, .from = from, .to = to, .priority = priority};
 }
 
 // Waits for what holds `offset`: false when nothing is on its way there.

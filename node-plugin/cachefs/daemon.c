@@ -38,30 +38,49 @@ struct mount { // what the daemon serves
 
 // ---- the origin and the cache
 
-static int open_share(const struct config *c, int64_t limit_ns, struct nfs_share **ret, struct err *err) {
+static int open_share(const struct config *c, struct state *state, int64_t limit_ns, struct nfs_share **ret,
+                      struct err *err) {
     const struct origin origin = {.server = c->server,
                                   .share = c->share,
                                   .nfs_version = c->nfs_version == 0 ? 0 : c->nfs_version + 2,
                                   .nfs_port = (uint16_t)c->nfs_port,
                                   .mount_port = (uint16_t)c->mount_port,
                                   .connections = c->connections,
+                                  .local_ports = state->head->ports,
                                   .path = c->origin_path,
                                   .uncached = c->origin_uncached || c->cache.dir};
     return origin_open(&origin, clock_monotonic(&clock_system) + limit_ns, ret, err);
 }
 
-// The kernel serves a mount whose daemon died; the successor waits for the server as a program would. When the mount goes
-// meanwhile, or a signal comes, there is still some time for data that nobody has vouched for.
-static int open_share_again(const struct config *c, int signals, struct nfs_share **ret, struct err *err) {
+// Nobody serves yet: there is nothing in flight to wait for.
+static void obey(const struct config *c, int signals) {
+    struct signalfd_siginfo info;
+    if (read(signals, &info, sizeof info) != sizeof info)
+        return;
+    if (info.ssi_signo == SIGHUP)
+        _exit(KEEPER_HANDOVER);
+    mount_detach(c->mount_point);
+}
+
+// The kernel keeps a mount whose daemon died; the successor waits for the server as a program would. When the mount goes
+// meanwhile, or a signal asks for that, there is still some time for data that nobody has vouched for.
+static int open_share_again(const struct config *c, struct state *state, int signals, struct nfs_share **ret,
+                            struct err *err) {
     struct pollfd fds[2] = {{.fd = c->kept.fds[STATE_FUSE]}, {.fd = signals, .events = POLLIN}}; // POLLERR: unmounted
     int64_t until = INT64_MAX;
     int r;
-    while ((r = open_share(c, RECONNECT_NS, ret, err)) < 0 && clock_monotonic(&clock_system) < until) {
+    while ((r = open_share(c, state, RECONNECT_NS, ret, err)) < 0) {
         log_debug("the server does not answer yet", LOG_S("error", err_text(err)));
-        if (poll(fds, 2, RECONNECT_PAUSE_MS) > 0 && until == INT64_MAX)
-            until = clock_monotonic(&clock_system) + DRAIN_NS;
-        if (until != INT64_MAX)
-            (void)poll(NULL, 0, RECONNECT_PAUSE_MS);
+        int64_t now = clock_monotonic(&clock_system);
+        if (now >= until) {
+            log_warning("unmounted with work left over: the server does not answer");
+            _exit(0);
+        }
+        if (poll(fds, until == INT64_MAX ? 2 : 0, RECONNECT_PAUSE_MS) <= 0)
+            continue;
+        if (fds[1].revents)
+            obey(c, signals);
+        until = now + DRAIN_NS;
     }
     return r;
 }
@@ -72,9 +91,11 @@ static int open_cache(const struct config *c, struct nfs_share *share, struct co
     if (str_printf(&origin, "%s:%s", info->server ? info->server : "", info->path) < 0)
         return err_set(err, -ENOMEM, "out of memory");
     int r = volume_cache_open(&c->cache, origin.data, ret, err);
-    if (r == 0 || !c->kept.resume)
+    if (r == 0 || r == -ENOMEM)
         return r;
-    log_warning("going on without the cache", LOG_S("error", err_text(err))); // programs have files open
+    // A sick or missing disk keeps no pod from its data, neither from opening the mount nor from going on with it.
+    log_error("there is no cache; everything is read from the origin", LOG_S("cache_dir", c->cache.dir),
+              LOG_S("error", err_text(err)));
     return 0;
 }
 
@@ -116,8 +137,17 @@ static int mount_new(const struct config *c, struct mount *m, struct err *err) {
     return 0;
 }
 
+// A path without lasting handles has to be told by name what the mount begins with; the kernel tells the names below it when
+// it is told that they are stale.
+static void find_root_again(const struct config *c, struct nfs_share *share) {
+    struct nfs_fh root;
+    if (nfs_share_info(share)->version == 0)
+        (void)!subdir_find(share, c->sub_dir, clock_monotonic(&clock_system) + CONNECT_NS, &root, NULL);
+}
+
 static int mount_again(const struct config *c, struct mount *m, struct err *err) {
     struct state_head *head = m->state->head;
+    find_root_again(c, m->share);
     const struct fs_options fs = {
         .share = m->share, .copies = &m->copies, .state = m->state, .read_only = c->read_only};
     int r = fs_new(&fs, &m->fs, err);
@@ -193,7 +223,8 @@ int daemon_run(const struct config *c, int signals) {
     struct mount m = {0};
     int r = state_open(c->kept.fds, c->kept.resume, &m.state, &err);
     if (r == 0)
-        r = c->kept.resume ? open_share_again(c, signals, &m.share, &err) : open_share(c, CONNECT_NS, &m.share, &err);
+        r = c->kept.resume ? open_share_again(c, m.state, signals, &m.share, &err)
+                           : open_share(c, m.state, CONNECT_NS, &m.share, &err);
     if (r == 0)
         r = open_cache(c, m.share, &m.copies, &err);
     if (r == 0)

@@ -310,8 +310,16 @@ static int add(struct fetcher *fetcher, const struct fetch_range *r, uint64_t of
             cache_memory_give(fetcher->fs->copies.cache, len);
         return room < 0 && !demand ? -ENOSPC : -ENOMEM;
     }
-    *f = (struct fetch){.inode = r->inode, .object = r->object, .cred = *r->cred, .offset = offset, .len = len, .refs = 1,
-                        .priority = r->priority, .store = room == 0, .memory = memory ? len : 0, .work.run = store};
+    *f = (struct fetch){.inode = r->inode,
+                        .object = r->object,
+                        .cred = *r->cred,
+                        .offset = offset,
+                        .len = len,
+                        .refs = 1,
+                        .priority = r->priority,
+                        .store = room == 0,
+                        .memory = memory ? len : 0,
+                        .work.run = store};
     inode_hold(r->inode);
     cached_hold(r->object);
     f->next = r->inode->fetches;

@@ -134,6 +134,8 @@ struct op {
     uint32_t silly_record; // of fs->sillies, being made
     uint32_t call_record;  // of fs->calls
     unsigned before;       // bits of enum nfs_op that a former daemon had submitted for it
+    unsigned before_op;    // the latest of them
+    uint64_t before_sent;  // its number on the wire; 0: none
     int error;
     char name[NFS_NAME_MAX + 1], name2[NFS_NAME_MAX + 1];
     char *text;

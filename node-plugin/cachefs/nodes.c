@@ -157,6 +157,7 @@ static int map_area(struct nodes *n, bool inherited) {
     void *at = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, n->fd, 0);
     if (at == MAP_FAILED)
         return -errno;
+    (void)madvise(at, AREA_SIZE, MADV_DONTDUMP); // a core would fill the gaps
     n->area = at;
     if (!inherited)
         *n->area = (struct nodes_area){.magic = NODES_MAGIC, .bucket_count = BUCKETS_START};

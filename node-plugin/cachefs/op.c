@@ -172,7 +172,8 @@ void op_learn(struct op *op, uint64_t id, const struct nfs_fh *fh, const struct 
 
 void op_changed_parent(struct op *op) {
     // Another change that was answered meanwhile: nobody knows which of the two the attributes show.
-    bool alone = !nodes_changed_since(op->fs->nodes, &op->fh, op->changes);
+    // The answer to a call that came again may be as old as the first.
+    bool alone = !op->before && !nodes_changed_since(op->fs->nodes, &op->fh, op->changes);
     uint64_t change = nodes_changed(op->fs->nodes, op->id);
     if (alone && op->call.has_dir_attr)
         parents_put(&op->fs->parents, op->id, change, op->asked_ns, &op->call.dir_attr);

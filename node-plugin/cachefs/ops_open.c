@@ -22,8 +22,12 @@ int file_open(struct op *op, const struct nfs_cred *cred, int mode, struct fuse_
         return -ENOMEM;
     file->inode = inode_get(op->fs, op->inode->id, &op->inode->fh);
     unsigned seen = file->inode ? wb_error_now(&file->inode->wb) : 0;
-    struct file_record record = {
-        .node = op->inode->id, .unique = op->unique, .cred = *cred, .flags = fi->flags, .mode = mode, .error_seen = seen};
+    struct file_record record = {.node = op->inode->id,
+                                 .unique = op->unique,
+                                 .cred = *cred,
+                                 .flags = fi->flags,
+                                 .mode = mode,
+                                 .error_seen = seen};
     record.created = op->target.len != 0;
     int r = file->inode ? handles_add(&op->fs->files, file, &record, &fi->fh) : -ENOMEM;
     if (r < 0) {
@@ -78,7 +82,8 @@ static bool is_misled_by_size(struct op *op) {
 static bool look_again(struct op *op) {
     struct node_stamp now = attr_stamp(&op->call.attr);
     bool changed = op->fs->copies.trust == TRUST_STRICT && !nodes_was_told(op->fs->nodes, op->id, &now);
-    bool misled = changed || copy_needs_other_inode(op, &op->call.attr) || (!(op->fi.flags & O_TRUNC) && is_misled_by_size(op));
+    bool misled =
+        changed || copy_needs_other_inode(op, &op->call.attr) || (!(op->fi.flags & O_TRUNC) && is_misled_by_size(op));
     return rewalk_send(&op->fs->rewalk, op->pid, op->id, misled, clock_monotonic(op->fs->clock));
 }
 

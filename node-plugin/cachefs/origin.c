@@ -17,6 +17,7 @@ static int nfs_open(const struct origin *o, int64_t deadline_ns, struct nfs_shar
                                         .nfs_port = o->nfs_port,
                                         .mount_port = o->mount_port,
                                         .connections = o->connections,
+                                        .local_ports = o->local_ports,
                                         .deadline_ns = deadline_ns};
     if (str_empty(o->server) || str_empty(o->share))
         return err_set(err, -EINVAL, "flag '%s' is missing", str_empty(o->server) ? "server" : "share");

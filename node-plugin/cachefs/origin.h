@@ -15,8 +15,9 @@ struct origin {
     int nfs_version;            // 0: 3, then 4
     uint16_t nfs_port, mount_port;
     unsigned connections;
-    const char *path; // a directory of a mounted file system
-    bool uncached;    // its data is kept out of the page cache where it can be done
+    atomic_uint *local_ports; // nfs_options.local_ports
+    const char *path;         // a directory of a mounted file system
+    bool uncached;            // its data is kept out of the page cache where it can be done
 };
 
 int origin_open(const struct origin *origin, int64_t deadline_ns, struct nfs_share **ret, struct err *err) must_check;

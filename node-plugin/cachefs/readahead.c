@@ -14,7 +14,8 @@ bool readahead_is_forward(const struct readahead *r) {
     return r->steps >= 2;
 }
 
-bool readahead_next(struct readahead *r, uint64_t offset, uint64_t len, uint64_t size, uint64_t *ret_from, uint64_t *ret_to) {
+bool readahead_next(struct readahead *r, uint64_t offset, uint64_t len, uint64_t size, uint64_t *ret_from,
+                    uint64_t *ret_to) {
     uint64_t end = offset + len;
     if (!goes_on(r, offset, len)) {
         *r = (struct readahead){.reached = end, .fetched = end, .steps = 1};

@@ -12,7 +12,7 @@
 #define READAHEAD_FIRST (1u << 20)
 #define READAHEAD_MOST (16u << 20) // 16 MiB: 100 Gbit/s at 1 ms
 
-struct readahead { // zero: nothing was read yet
+struct readahead {    // zero: nothing was read yet
     uint64_t reached; // the end of what was read
     uint64_t fetched; // the end of what was asked for ahead
     uint32_t window;  // bytes; 0: not going forward
@@ -21,5 +21,6 @@ struct readahead { // zero: nothing was read yet
 
 // A read of [offset, offset+len) of a file of `size` bytes. True: *ret_from..*ret_to is worth fetching now.
 // The kernel sends several reads at once and not always in order: a little back or forth is still going forward.
-bool readahead_next(struct readahead *r, uint64_t offset, uint64_t len, uint64_t size, uint64_t *ret_from, uint64_t *ret_to);
+bool readahead_next(struct readahead *r, uint64_t offset, uint64_t len, uint64_t size, uint64_t *ret_from,
+                    uint64_t *ret_to);
 bool readahead_is_forward(const struct readahead *r);

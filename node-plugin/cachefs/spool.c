@@ -15,6 +15,7 @@ int spool_open(struct spool *a, int fd) {
     void *at = mmap(NULL, SPOOL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (at == MAP_FAILED)
         return -errno;
+    (void)madvise(at, SPOOL_BYTES, MADV_DONTDUMP); // a core would fill the gaps
     a->base = at;
     memset(a->touched, 0xff, sizeof a->touched); // by whoever had it before
     return 0;

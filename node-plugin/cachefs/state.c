@@ -55,6 +55,7 @@ static int map_tables(struct state *s) {
     void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, s->fds[STATE_TABLES], 0);
     if (at == MAP_FAILED)
         return -errno;
+    (void)madvise(at, size, MADV_DONTDUMP); // a core would fill the gaps
     s->head = at;
     return 0;
 }

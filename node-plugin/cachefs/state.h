@@ -20,18 +20,20 @@
 
 #define STATE_LAYOUT 2
 #define STATE_INIT_MAX 512 // bytes of an INIT request
+#define STATE_PORTS 16     // most connections to the server
 
 enum state_fd { STATE_FUSE, STATE_TABLES, STATE_NODES, STATE_SPOOL, STATE_FD_COUNT };
 enum state_region { STATE_HEAD, STATE_FILES, STATE_DIRS, STATE_CALLS, STATE_SILLY, STATE_PIECES, STATE_REGION_COUNT };
 
 struct state_head {
     char version[64];
-    atomic_uint ready;            // the mount was reported as ready: from here on a daemon is followed by another
-    atomic_uint init_size;        // of `init`, the kernel's INIT request
-    uint32_t max_read, max_write; // bytes, as agreed with the kernel
-    uint32_t restarts, handovers; // of daemons, so far
-    int64_t ended_ns;             // CLOCK_MONOTONIC, when the last daemon ended or stopped reading
-    int64_t stall_max_ns;         // longest time without a daemon that reads requests
+    atomic_uint ready;              // the mount was reported as ready: from here on a daemon is followed by another
+    atomic_uint init_size;          // of `init`, the kernel's INIT request
+    uint32_t max_read, max_write;   // bytes, as agreed with the kernel
+    uint32_t restarts, handovers;   // of daemons, so far
+    int64_t ended_ns;               // CLOCK_MONOTONIC, when the last daemon ended or stopped reading
+    int64_t stall_max_ns;           // longest time without a daemon that reads requests
+    atomic_uint ports[STATE_PORTS]; // where the connections to the server come from
     uint8_t init[STATE_INIT_MAX];
 };
 
@@ -58,11 +60,13 @@ struct dir_record { // an open directory
     struct dir_place place[2]; // of the last two replies: the latest may not have reached the reader
 };
 
-struct call_record { // a request that changes names, once a call for it is on its way
+struct call_record { // a request that changes something other than data, once a call for it is on its way
     struct slot slot;
     uint64_t unique;
-    uint32_t life;         // number of the daemon that worked on it last
-    atomic_uint submitted; // bits of enum nfs_op; 0 once the server refused
+    uint32_t life;             // number of the daemon that worked on it last
+    atomic_uint submitted;     // bits of enum nfs_op; taken back when the server refused
+    atomic_uint latest;        // which operation `sent` belongs to
+    atomic_uint_fast64_t sent; // nfs_call.sent
 };
 
 struct silly_record { // an unlinked open file
@@ -85,6 +89,9 @@ struct piece_record { // written data that was acknowledged and is not known to 
     uint32_t start;             // of the data, in the block
     atomic_uint len;
     uint32_t stable;
+    atomic_uint_fast64_t sent; // nfs_call.sent of its WRITE; 0: not sent yet
+    atomic_uint kept;          // the server has it, not on stable storage, and gave `verifier`
+    uint8_t verifier[8];
 };
 
 struct state {

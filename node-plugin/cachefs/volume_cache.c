@@ -41,7 +41,8 @@ int volume_cache_open(const struct volume_cache_flags *flags, const char *origin
     const struct cache_options options = {.dir = ret->dir,
                                           .origin = origin,
                                           .volume = ret->volume,
-                                          .volume_limit = (uint64_t)flags->size};
+                                          .volume_limit = (uint64_t)flags->size,
+                                          .keep_free_percent = flags->keep_free};
     return cache_open(&options, &ret->cache, err);
 }
 
@@ -64,6 +65,7 @@ void volume_cache_probe(struct fs *fs, const char *dir) {
         (void)err_set(&err, -ENOTSUP, "--no-passthrough is given");
     }
     bool passed = fs->copies.passthrough;
-    log_info("complete files are read", LOG_S("by", passed ? "the kernel, from the cache file (passthrough)" : "this process"),
+    log_info("complete files are read",
+             LOG_S("by", passed ? "the kernel, from the cache file (passthrough)" : "this process"),
              LOG_S("because", passed ? "it can" : err_text(&err)));
 }

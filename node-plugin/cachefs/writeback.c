@@ -25,6 +25,7 @@ static void send_piece(struct wb_piece *p) {
                                 .arg = p};
     if (p->call.count > p->wb->mount->write_max)
         p->call.count = p->wb->mount->write_max;
+    wb_piece_address(p);
     nfs_submit(p->wb->mount->share, &p->call);
 }
 
@@ -85,9 +86,7 @@ static void piece_answered(struct wb_piece *p, const struct nfs_call *call, stru
         drop_piece(p, 0, todo);
         return;
     }
-    wb_piece_publish(p);
-    p->state = WB_KEPT;
-    memcpy(p->verifier, call->verifier, sizeof p->verifier);
+    wb_piece_set_kept(p, call->verifier);
     if (p->through)
         wb_run_later(todo, take_ptr(p->through), 0);
     wb_list_insert(&wb->kept, p);
@@ -121,9 +120,7 @@ static void commit_answered(struct wb *wb, struct wb_todo *todo) {
         wb->kept_bytes -= p->cap;
         bool lost = wb->commit.result == 0 && memcmp(p->verifier, wb->commit.verifier, sizeof p->verifier) != 0;
         if (lost && p->len) { // the server restarted and forgot it
-            p->state = WB_QUEUED;
-            p->resent = true;
-            p->sent = 0;
+            wb_piece_set_lost(p);
             wb_list_insert(&wb->active, p);
         } else {
             drop_piece(p, wb->commit.result, todo);
@@ -176,8 +173,7 @@ static int accept_write(struct wb *wb, struct wb_write *w, struct wb_wait *wait,
         p->through = through ? wait : NULL;
         wait->kind = WB_THROUGH;
         p->seq = wb->next_seq++;
-        if (!through) // nobody is told of it before the server's answer otherwise
-            wb_piece_publish(p);
+        wb_piece_publish(p);
         if (wb_is_clean(wb))
             wb->end = 0;
         wb_list_insert(&wb->active, p);
@@ -238,7 +234,6 @@ static bool disown(struct wb *wb, const struct wb_wait *wait) {
     for (struct wb_piece *p = wb->active.head; p; p = p->next) {
         if (p->through == wait) {
             p->through = NULL; // an error is remembered instead
-            wb_piece_publish(p);
             return true;
         }
     }
@@ -305,7 +300,8 @@ int wb_restore(struct wb *wb, uint32_t record) {
         wb->next_seq = p->seq + 1;
     if (wb->end < p->offset + p->len)
         wb->end = p->offset + p->len;
-    wb_list_insert(&wb->active, p);
+    wb_list_insert(p->state == WB_KEPT ? &wb->kept : &wb->active, p);
+    wb->kept_bytes += p->state == WB_KEPT ? p->cap : 0;
     wb_set_listed(wb, true);
     return 0;
 }

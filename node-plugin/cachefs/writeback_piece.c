@@ -136,6 +136,30 @@ bool wb_piece_grow(struct wb_piece *piece, const struct wb_write *write) {
     return true;
 }
 
+// A later daemon must not send again what the server has: a truncation may have come after it.
+void wb_piece_set_kept(struct wb_piece *piece, const uint8_t verifier[static 8]) {
+    struct piece_record *record = record_of(piece);
+    piece->state = WB_KEPT;
+    memcpy(piece->verifier, verifier, sizeof piece->verifier);
+    memcpy(record->verifier, verifier, sizeof record->verifier);
+    record->kept = 1;
+}
+
+void wb_piece_set_lost(struct wb_piece *piece) {
+    piece->state = WB_QUEUED;
+    piece->resent = true;
+    piece->sent = 0;
+    piece->again = 0; // whatever the server answered then is not so any more
+    record_of(piece)->kept = 0;
+}
+
+void wb_piece_address(struct wb_piece *piece) {
+    piece->call.sent = &record_of(piece)->sent;
+    if (piece->sent == 0)
+        piece->call.again = piece->again;
+    piece->again = 0;
+}
+
 void wb_piece_cut(struct wb_piece *piece, size_t len) {
     piece->len = len;
     record_of(piece)->len = (unsigned)len;
@@ -175,7 +199,10 @@ struct wb_piece *wb_piece_restore(struct wb *wb, uint32_t index) {
                                .data = own + record->start,
                                .cred = record->cred,
                                .stable = record->stable,
+                               .again = record->sent,
+                               .state = record->kept ? WB_KEPT : WB_QUEUED,
                                .resent = true}; // neither held back nor grown
+    memcpy(piece->verifier, record->verifier, sizeof piece->verifier);
     wb->mount->used += piece->cap;
     return piece;
 }

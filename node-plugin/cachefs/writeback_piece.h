@@ -26,6 +26,7 @@ struct wb_piece {
     size_t block; // its bytes
     void *buf;    // of bufs
     struct nfs_cred cred;
+    uint64_t again; // its WRITE's number on the wire, of a former daemon; 0: none
     uint8_t verifier[8];
     struct wb_wait *through;
     struct nfs_call call;
@@ -40,6 +41,9 @@ bool wb_piece_overlaps(const struct wb_piece *piece, uint64_t offset, uint64_t l
 struct wb_piece *wb_piece_new(struct wb *wb, const struct wb_write *write);
 bool wb_piece_grow(struct wb_piece *piece, const struct wb_write *write); // contiguous, and there is room
 void wb_piece_publish(struct wb_piece *piece);                            // from here on it outlives this process
+void wb_piece_set_kept(struct wb_piece *piece, const uint8_t verifier[static 8]);
+void wb_piece_set_lost(struct wb_piece *piece); // by the server: to be sent again
+void wb_piece_address(struct wb_piece *piece);  // lets the call of its WRITE be known again by the server
 void wb_piece_cut(struct wb_piece *piece, size_t len);
 void wb_piece_free(struct wb_piece *piece);                                   // gives its bytes back to the budget
 struct wb_piece *wb_piece_restore(struct wb *wb, uint32_t record) must_check; // NULL: not true, or out of memory

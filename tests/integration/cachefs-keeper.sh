@@ -33,18 +33,18 @@ new_daemon() {
 count_of() { grep -c "\"event\":\"$2\"" "$WORK/$1.log" || true; }
 stall_of() { sed -n 's/.*"longest_stall_ms":\([0-9]*\).*/\1/p' "$WORK/$1.log" | tail -n 1; }
 
-# under_load NAME WHAT: runs WHAT ROUNDS times while programs work on the mount
+# under_load NAME WHAT TIMES: runs WHAT so often while programs work on the mount
 under_load() {
-    local name=$1 what=$2 load fio i seconds
-    seconds=$((ROUNDS * 2))
+    local name=$1 what=$2 times=$3 load fio i seconds
+    seconds=$((times * 2))
     rm -f "$WORK/stop"
     python3 "$ROOT/tests/integration/cachefs_keeper.py" "$WORK/$name" "$WORK/stop" &
     load=$!
     fio --name=v --filename="$WORK/$name/fio-$what" --rw=randrw --bsrange=4k-128k --size=48M --verify=crc32c \
-        --verify_backlog=64 --verify_fatal=1 --ioengine=psync --fsync=200 --time_based --runtime="$seconds" \
+        --verify_backlog=64 --verify_fatal=1 --verify_state_save=0 --ioengine=psync --fsync=200 --time_based --runtime="$seconds" \
         >"$WORK/fio.log" 2>&1 &
     fio=$!
-    for i in $(seq "$ROUNDS"); do
+    for i in $(seq "$times"); do
         sleep "0.$((i * 7 % 10))$((i % 7))" # everywhere in what the programs do
         "$what" "$name"
         sleep 1
@@ -74,12 +74,28 @@ echo "memory: keeper $(awk '/^VmRSS/ { print $2 }' "/proc/$(keeper_of a)/status"
     "daemon $(awk '/^VmRSS/ { print $2 }' "/proc/$(daemon_of a)/status") KiB"
 
 echo "$ROUNDS times the daemon is killed"
-under_load a kill_daemon
+under_load a kill_daemon "$ROUNDS"
 [ "$(count_of a "took the mount over")" = "$ROUNDS" ] || fail "$(count_of a "took the mount over") daemons followed"
 
 echo "$ROUNDS times a new program takes over"
-under_load a hand_over
+under_load a hand_over "$ROUNDS"
 [ "$(count_of a "handing over")" = "$ROUNDS" ] || fail "$(count_of a "handing over") hand-overs"
+find "$EXPORT" -name '.nfs*' | grep . && fail "names of unlinked files stayed behind"
+
+few=$((ROUNDS / 2))
+mkdir "$WORK/cache" "$EXPORT/cached" "$EXPORT/volume4"
+cachefs_mount c --sub-dir cached --max-ends 64 --cache-dir "$WORK/cache" --cache-settle 2 || fail "no cached mount"
+for what in kill_daemon hand_over; do
+    echo "$what on a cached mount, $few times"
+    under_load c "$what" "$few"
+done
+cachefs_umount c
+cachefs_mount v --sub-dir volume4 --max-ends 64 --nfs-version 4 || fail "no mount over NFSv4"
+for what in kill_daemon hand_over; do
+    echo "$what over NFSv4, $few times"
+    under_load v "$what" "$few"
+done
+cachefs_umount v
 find "$EXPORT" -name '.nfs*' | grep . && fail "names of unlinked files stayed behind"
 
 echo "written, acknowledged, killed: everything is there"
@@ -136,10 +152,11 @@ echo "SIGTERM while the daemon is dead and the server frozen"
 cachefs_mount t --sub-dir volume || fail "no mount"
 kill -STOP "$NFS_PID"
 kill -KILL "$(daemon_of t)"
+kill -HUP "$(keeper_of t)"
+sleep 3 # a successor that has nobody to ask hands over all the same
 kill -TERM "$(keeper_of t)"
-sleep 0.5
-kill -CONT "$NFS_PID"
 cachefs_umount_wait t
+kill -CONT "$NFS_PID"
 if grep -q " $WORK/t " /proc/mounts; then fail "still mounted after SIGTERM"; fi
 
 echo "a keeper that is killed takes its daemon along"

@@ -241,7 +241,7 @@ class Trees:
 
 
 class Reader:
-    """A file that nobody changes, read in random places through one descriptor."""
+    """A file that nobody changes, read in random places."""
 
     def __init__(self, base, clock, seed):
         self.clock, self.random, self.path = clock, random.Random(seed), base
@@ -251,8 +251,12 @@ class Reader:
         self.fd = os.open(base, os.O_RDONLY)
 
     def step(self):
-        if self.random.random() < 0.02: # from the server again
+        choice = self.random.random()
+        if choice < 0.02:  # from the server again
             os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        elif choice < 0.03:  # on a cached mount the kernel reads it by itself from the next open on
+            os.close(self.fd)
+            self.fd = self.clock("open", os.open, self.path, os.O_RDONLY)
         at, size = self.random.randrange(len(self.content)), self.random.choice([1, 4096, 1 << 20])
         assert self.clock("read", os.pread, self.fd, size, at) == self.content[at : at + size], f"{self.path}: content"
 

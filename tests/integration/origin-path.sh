@@ -64,8 +64,15 @@ if command -v sqlite3 >/dev/null; then
         fail "SQLite: $(sqlite3 "$WORK/a/db" 'select count(*), sum(x) from t')"
 fi
 
-echo "an open file outlives the daemon: handles are the same for the next one"
+echo "handles outlive the daemon: a killed one is replaced under open files, and the next mount has the same inodes"
 before=$(stat -c %i "$WORK/a/db")
+exec 5<"$WORK/a/db" 6>"$WORK/a/written"
+echo before >&6
+cachefs_kill a || fail "the killed daemon is not replaced"
+[ "$(md5sum <&5)" = "$(md5sum <"$EXPORT/volume/db")" ] || fail "an open file is not readable after the daemon was killed"
+echo after >&6
+exec 5<&- 6>&-
+[ "$(cat "$EXPORT/volume/written")" = $'before\nafter' ] || fail "what was written around the kill is not there"
 cachefs_umount a
 path_mount a --sub-dir volume || fail "no mount after the first"
 [ "$(stat -c %i "$WORK/a/db")" = "$before" ] || fail "the inode number changed"

@@ -7,6 +7,7 @@
 #   cachefs_mount NAME [FLAG...] mounts the share at $WORK/NAME; its pid is in $WORK/NAME.pid. With CACHEFS_CACHE=1 in the
 #                                environment each mount has a cache of its own, as if it were on a node of its own
 #   cachefs_run NAME [FLAG...]   the same of what FLAGS say; CACHEFS_AS is put before the program
+#   cachefs_kill NAME            kill -9 of the daemon, and waits until another has taken over
 #   cachefs_umount NAME          unmounts and waits until the process ended; fails after 15 s
 #   cachefs_umount_wait NAME     the latter part of it, for what is unmounted already
 #   cachefs_server stop|start    the server, on the same ports
@@ -99,6 +100,19 @@ cachefs_run() {
     read -r line <"$WORK/$name.ready" || line="no answer"
     rm "$WORK/$name.ready"
     [ "$line" = ready ] || { echo "$line"; return 1; }
+}
+
+cachefs_kill() {
+    local keeper daemon next
+    keeper=$(cat "$WORK/$1.pid")
+    daemon=$(pgrep -P "$keeper" | head -n 1)
+    kill -KILL "$daemon"
+    for _ in $(seq 200); do
+        next=$(pgrep -P "$keeper" | head -n 1 || true)
+        if [ -n "$next" ] && [ "$next" != "$daemon" ] && grep -q "took the mount over" "$WORK/$1.log"; then return 0; fi
+        sleep 0.05
+    done
+    return 1
 }
 
 cachefs_umount() {

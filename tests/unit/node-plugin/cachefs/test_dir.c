@@ -98,6 +98,48 @@ static void all_entries_come_once_and_stay_at_their_position(void **state) {
     dir_put(dir);
 }
 
+// The reader was told entries before `at`, removes them as rm -r does, and goes on with another daemon.
+static void goes_on_at(struct fixture *f, struct dir_record *record, uint64_t at, const char *last) {
+    struct dir *dir = NULL;
+    struct nfs_cred cred = {0};
+    struct nfs_dirent entry;
+    unsigned seen = 0;
+    assert_int_equal(dir_new(f->fs, &f->root, &cred, &dir), 0);
+    dir_resume(dir, record);
+    for (uint64_t index = at; want(f, dir, index) == 0 && dir_entry(dir, index, &entry); index++) {
+        assert_string_not_equal(entry.name, last);
+        seen++;
+    }
+    assert_int_equal(seen, 100 - at);
+    dir_put(dir);
+}
+
+static void a_successor_goes_on_where_the_reader_is(void **state) {
+    struct fixture *f = *state;
+    struct dir *dir = NULL;
+    struct nfs_cred cred = {0};
+    struct nfs_dirent entry;
+    struct dir_record record = {0};
+    char name[32], names[2][32];
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(name, sizeof name, "%d", i);
+        make(f, NFS_CREATE, name);
+    }
+    fake_nfs_set_page(f->store, 7);
+    assert_int_equal(dir_new(f->fs, &f->root, &cred, &dir), 0);
+    dir_keep(dir, &record);
+    static const uint64_t ends[2] = {20, 41}; // of two replies
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(want(f, dir, ends[i]), 0);
+        assert_true(dir_entry(dir, ends[i] - 1, &entry));
+        (void)snprintf(names[i], sizeof names[i], "%s", entry.name);
+        dir_told(dir, ends[i], entry.cookie);
+    }
+    dir_put(dir);
+    goes_on_at(f, &record, ends[1], names[1]);
+    goes_on_at(f, &record, ends[0], names[0]); // the last reply never reached the reader
+}
+
 static void a_rewind_sees_what_is_new(void **state) {
     struct fixture *f = *state;
     struct dir *dir = NULL;
@@ -219,7 +261,7 @@ int main(void) {
         TEST(all_entries_come_once_and_stay_at_their_position),  TEST(a_rewind_sees_what_is_new),
         TEST(attributes_of_a_listing_do_not_outlive_a_change),   TEST(an_error_is_the_answer),
         TEST(a_server_that_denies_the_directory_is_asked_again), TEST(a_change_while_listing_loses_and_repeats_nothing),
-        TEST(a_sub_directory_is_found_and_nothing_above_it),
+        TEST(a_successor_goes_on_where_the_reader_is),           TEST(a_sub_directory_is_found_and_nothing_above_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

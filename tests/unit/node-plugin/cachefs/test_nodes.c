@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "tests/support/cm.h"
@@ -113,6 +114,59 @@ static void a_change_outdates_what_was_asked_before(void **state) {
     assert_false(nodes_changed_since(nodes, &other, before));
 }
 
+// A successor maps the same memory, whatever the process before was doing, and knows what that one knew.
+static void a_successor_knows_the_nodes(void **state) {
+    (void)state;
+    int fd cleanup_close = memfd_create("nodes", MFD_CLOEXEC);
+    struct nfs_fh root = handle(0), fh;
+    struct nodes *first = NULL, *second = NULL;
+    assert_int_equal(nodes_open(fd, &root, &first, NULL), 0);
+    uint64_t ids[3000], gone[3000];
+    for (unsigned i = 1; i < 3000; i++) {
+        ids[i] = look_up(first, i);
+        if (i % 3 == 0)
+            nodes_forget(first, ids[i], 1);
+        if (i % 5 == 0)
+            gone[i] = look_up(first, i); // once more, or anew
+    }
+    nodes_set_error(first, ids[1], -EIO, 3);
+    assert_int_equal(nodes_open(fd, NULL, &second, NULL), 0);
+    assert_int_equal(nodes_count(second), nodes_count(first));
+    for (unsigned i = 1; i < 3000; i++) {
+        uint64_t id = i % 5 == 0 ? gone[i] : ids[i];
+        struct nfs_fh want = handle(i);
+        bool live = i % 3 != 0 || i % 5 == 0;
+        assert_int_equal(nodes_find(second, &want), live ? id : 0);
+        assert_int_equal(nodes_handle(second, id, &fh), live ? 0 : -ESTALE);
+    }
+    nodes_forget(second, ids[10], 1);
+    assert_int_equal(nodes_handle(second, ids[10], &fh), 0); // it was looked up twice
+    nodes_forget(second, ids[10], 1);
+    assert_int_equal(nodes_handle(second, ids[10], &fh), -ESTALE);
+    for (unsigned i = 5000; i < 7000; i++) { // slots are used again, numbers are not
+        uint64_t id = look_up(second, i);
+        for (unsigned k = 3; k < 3000; k += 3)
+            assert_true(id != ids[k]);
+    }
+    int error;
+    unsigned count;
+    nodes_error(second, ids[1], &error, &count);
+    assert_int_equal(error, -EIO);
+    assert_int_equal(count, 3);
+    (void)nodes_free(first);
+    (void)nodes_free(second);
+}
+
+static void memory_that_is_no_table_is_refused(void **state) {
+    (void)state;
+    int fd cleanup_close = memfd_create("nodes", MFD_CLOEXEC);
+    struct nodes *nodes = NULL;
+    struct err err = ERR_NONE;
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    assert_int_equal(nodes_open(fd, NULL, &nodes, &err), -EPROTO);
+    assert_null(nodes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_root_has_id_1_and_stays),
@@ -121,6 +175,8 @@ int main(void) {
         cmocka_unit_test(many_nodes_are_all_found),
         cmocka_unit_test(stamps_tell_whether_a_cache_may_be_kept),
         cmocka_unit_test(a_change_outdates_what_was_asked_before),
+        cmocka_unit_test(a_successor_knows_the_nodes),
+        cmocka_unit_test(memory_that_is_no_table_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
