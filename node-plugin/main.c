@@ -12,6 +12,7 @@
 #include "lib/http/health.h"
 #include "lib/mount/child.h"
 #include "node-plugin/cache_metrics.h"
+#include "node-plugin/cache_metrics.h"
 #include "node-plugin/config.h"
 #include "node-plugin/group.h"
 #include "node-plugin/local/local.h"
@@ -164,6 +165,8 @@ static int run(const struct node_config *config, struct err *err) {
         .inline_dir = config->inline_dir,
     };
     node_metrics_register();
+    if (!str_empty(config->cache_dir))
+        cache_metrics_register(config->cache_dir);
     if (!str_empty(config->cache_dir))
         cache_metrics_register(config->cache_dir);
     r = wait_for_service(config, &mounter_options.launcher, err);
