@@ -12,7 +12,6 @@
 #include "lib/http/health.h"
 #include "lib/mount/child.h"
 #include "node-plugin/cache_metrics.h"
-#include "node-plugin/cache_metrics.h"
 #include "node-plugin/config.h"
 #include "node-plugin/group.h"
 #include "node-plugin/local/local.h"
