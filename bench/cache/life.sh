@@ -55,7 +55,7 @@ section_weight() {
 
     # One reader of hot pages, as fast as it gets, and one of the disk: neither is the daemon's business.
     reader seq "$WORK/m/stowage/big" 0 >/dev/null
-    cat "$WORK/m/stowage/big" >/dev/null
+    complete stowage
     reader seq "$WORK/m/stowage/big" 6 >"$WORK/speeds-buffered" &
     readers+=($!)
     reader seq "$WORK/m/stowage/big" 6 direct >"$WORK/speeds-direct" &
