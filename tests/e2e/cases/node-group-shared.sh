@@ -29,6 +29,15 @@ for name in one two; do
 done
 ok "64 MiB that one wrote are read by both, again and again"
 
+# What changed a moment ago may be growing and is not kept yet.
+cached_mib() { machine_run "$1" du -sm /mnt/stowage/cache/objects 2>/dev/null | cut -f1; }
+read_into_cache() { # POD NODE
+    in_pod "$1" 'cd /data/set && sha256sum -c /data/sums >/dev/null' && [ "$(cached_mib "$2")" -ge 64 ]
+}
+wait_until 60 read_into_cache one node-1 || fail "node-1 caches $(cached_mib node-1) MiB of 64"
+wait_until 60 read_into_cache two node-2 || fail "node-2 caches $(cached_mib node-2) MiB of 64"
+ok "both nodes have all of it on their disks: $(cached_mib node-1) and $(cached_mib node-2) MiB"
+
 for i in $(seq 20); do
     in_pod one "echo $i >/data/counter.new && mv /data/counter.new /data/counter && echo $i >/data/in-place"
     expect "renamed over by the other node" "$(in_pod two 'cat /data/counter')" "$i"

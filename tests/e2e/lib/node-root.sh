@@ -12,6 +12,7 @@ root=$1 cache=$2
 
 mount_programs() {
     local dir
+    mkdir -p /lib/modules # the node plugin wants it, and a kernel without modules has none
     mkdir -p "$root/usr" "$root/opt/stowage-e2e/bin"
     mount --rbind /usr "$root/usr"
     mount -o remount,bind,ro "$root/usr"
