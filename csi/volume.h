@@ -199,7 +199,9 @@ struct node_ops {
                           struct err *err);
 };
 
-struct volume_class {                 // what a process serves
+// What a process serves. A class with neither volumes nor node is a front: it tells what the plugin can do as a whole, for
+// the one sidecar of a cluster whose nodes have the volumes, and serves nothing.
+struct volume_class {
     const char *driver_name;          // "csi.stowage.dev"
     const char *topology_key;         // of volumes that only some nodes reach; NULL: all nodes reach all
     bool node_expands;                // growing needs the node as well (NodeExpandVolume)

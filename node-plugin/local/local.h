@@ -12,6 +12,7 @@
 // Fails:   see csi/volume.h; a pool that is broken: -ENODEV.
 #pragma once
 
+#include "csi/local_volume.h"
 #include "csi/volume.h"
 #include "lib/base/fields.h"
 #include "lib/base/strmap.h"
@@ -19,8 +20,6 @@
 #include "node-plugin/local/copies.h"
 #include "node-plugin/local/pool.h"
 
-#define LOCAL_DRIVER_NAME "local.csi.stowage.dev"
-#define LOCAL_TOPOLOGY_KEY "topology.local.csi.stowage.dev/node"
 #define LOCAL_BYTES_DEFAULT (INT64_C(1) << 30) // when a request names no size
 #define LOCAL_BYTES_UNIT (INT64_C(1) << 20)    // sizes are rounded up to this
 
@@ -76,6 +75,12 @@ int local_id(const struct local *local, enum local_kind kind, const char *name, 
 // copy.c: the data of a volume or snapshot as one moment had it, whether it is in use or not.
 int local_copy(struct local *local, const struct call_context *ctx, const struct local_record *from,
                const struct data_request *to, struct err *err) must_check;
+
+// grow.c: the data and the record; `record` is then as it was saved. -ENOSPC: the pool has no room, -ERANGE: never possible.
+int local_grow(struct local *local, const struct local_pool *pool, struct local_record *record, int64_t required_bytes,
+               int64_t limit_bytes, struct err *err) must_check;
+int local_expand(void *self, const struct call_context *ctx, const char *id, int64_t required_bytes,
+                 int64_t limit_bytes, int64_t *ret_bytes, struct err *err);
 
 // create.c
 int local_create(void *self, const struct call_context *ctx, const struct volume_create_request *request,
