@@ -79,7 +79,8 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- if .Values.controller.hostNetwork }}
 {{- $first := int .Values.controller.httpPort }}
 {{- range $port := list $node $mounts }}
-{{- if and $port (or (eq $port $first) (and (gt $port (add1 $first | int)) (le $port (add $first 4 | int)))) }}{{ fail (printf "port %d of the nodes is one of the controller's (%d, and %d to %d), in one network: change controller.httpPort" $port $first (add $first 2) (add $first 4)) }}{{ end -}}
+{{- $resizer := and $.Values.localVolumes.enabled (eq $port (add $first 6 | int)) }}
+{{- if and $port (or $resizer (eq $port $first) (and (gt $port (add1 $first | int)) (le $port (add $first 4 | int)))) }}{{ fail (printf "port %d of the nodes is one of the controller's (%d, %d to %d, and %d), in one network: change controller.httpPort" $port $first (add $first 2) (add $first 4) (add $first 6)) }}{{ end -}}
 {{- end }}
 {{- end }}
 {{- if .Values.localVolumes.enabled }}{{ include "stowage.checkLocal" . }}{{ end -}}
