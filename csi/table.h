@@ -19,8 +19,7 @@
 // What a service can do is asked of fronts as well: see struct volume_class.
 #define CSI_CONTROLLER_CAPABILITY_RPCS(X)                                                                              \
     X(Controller, ControllerGetCapabilities, controller_get_capabilities, NULL, NULL, 5, true, NULL)
-#define CSI_NODE_CAPABILITY_RPCS(X)                                                                                    \
-    X(Node, NodeGetCapabilities, node_get_capabilities, NULL, NULL, 5, true, NULL)
+#define CSI_NODE_CAPABILITY_RPCS(X) X(Node, NodeGetCapabilities, node_get_capabilities, NULL, NULL, 5, true, NULL)
 
 #define CSI_CONTROLLER_RPCS(X)                                                                                         \
     X(Controller, CreateVolume, create_volume, "name", "volume name", 0, false, "name", "volume_capabilities", NULL)   \

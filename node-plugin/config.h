@@ -10,7 +10,7 @@
 
 struct node_config {
     char *socket, *node_id, *state_dir, *cachefs, *mount_service, *http, *inline_dir, *local_socket;
-    struct field_list inline_shares, pools;
+    struct field_list inline_shares, pools, inline_pools;
     uint32_t max_volumes, threads;
     int mount_mode; // enum mount_mode
     int log_level;  // enum log_level

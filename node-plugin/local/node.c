@@ -49,8 +49,11 @@ static int find_place(struct local *local, const char *id, const char *path, str
 
 static int stats(void *self, const struct call_context *ctx, const char *id, const char *path, struct node_usage *ret,
                  struct err *err) {
+    struct local_record of_pod;
     struct place place = {0};
     struct mount_space space;
+    if (local_find_inline(self, id, &of_pod))
+        id = of_pod.id;
     int r = find_place(self, id, path, &place, err);
     if (r < 0)
         return r;
@@ -110,4 +113,5 @@ const struct node_ops local_node_ops = {
     .unpublish = local_unpublish,
     .stats = stats,
     .expand = expand,
+    .publish_inline = local_publish_inline,
 };

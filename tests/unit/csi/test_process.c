@@ -109,8 +109,13 @@ static void test_a_front_tells_that_nodes_grow(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(test_identity),          T(test_probe_that_fails), T(test_capacity),
-        T(test_errors_have_codes), T(test_default_deadline), T(test_a_node_serves_no_controller), T(test_a_front_tells_that_nodes_grow),
+        T(test_identity),
+        T(test_probe_that_fails),
+        T(test_capacity),
+        T(test_errors_have_codes),
+        T(test_default_deadline),
+        T(test_a_node_serves_no_controller),
+        T(test_a_front_tells_that_nodes_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
