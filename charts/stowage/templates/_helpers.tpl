@@ -97,6 +97,9 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- $_ := set $pools .name true -}}
 {{- if and (ne .kind "device") (not (hasPrefix (printf "%s/" $parent) .path)) }}{{ fail (printf "pool '%s': %s is not below localVolumes.parent %s: mount its disk there, or change the parent" .name .path $parent) }}{{ end -}}
 {{- end }}
+{{- range .Values.inlineVolumes.allowedPools }}
+{{- if and (ne . "*") (not (hasKey $pools .)) }}{{ fail (printf "inlineVolumes.allowedPools: there is no pool '%s' in localVolumes.pools" .) }}{{ end -}}
+{{- end }}
 {{- range .Values.localVolumes.storageClasses }}
 {{- $pool := dig "parameters" "pool" "" . -}}
 {{- if and $pool (not (hasKey $pools $pool)) }}{{ fail (printf "StorageClass '%s': there is no pool '%s' in localVolumes.pools" .name $pool) }}{{ end -}}

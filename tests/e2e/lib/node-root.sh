@@ -13,6 +13,8 @@ root=$1 cache=$2
 mount_programs() {
     local dir
     mkdir -p "$root/usr" "$root/opt/stowage-e2e/bin"
+    # Pods mount it, as on every node; a machine whose kernel came without modules may lack it, and below it is read-only.
+    mkdir -p /lib/modules
     mount --rbind /usr "$root/usr"
     mount -o remount,bind,ro "$root/usr"
     mount --bind "$cache/bin" "$root/opt/stowage-e2e/bin"
