@@ -204,3 +204,6 @@ unmount_below() {
         umount -l "$point" 2>/dev/null || true
     done < <(awk -v dir="$dir/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo | sort -r)
 }
+
+# Growing a mounted ext4 asks for CAP_SYS_RESOURCE, which some containers lack.
+can_grow_ext4() { (((0x$(awk '/^CapEff/ { print $2 }' /proc/self/status) >> 24) & 1)); }
