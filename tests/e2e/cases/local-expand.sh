@@ -22,8 +22,8 @@ expect_df() { # POD MIB: a file system takes its own share
 # A mounted ext4 grows for CAP_SYS_RESOURCE only, which a privileged container has no more than the machine it runs on.
 fs=ext4
 can_grow_ext4 || fs=xfs
-CLASS=$LOCAL_CLASS class_like $NAMESPACE csi.storage.k8s.io/fstype=$fs
-pvc data 320Mi $NAMESPACE ReadWriteOnce
+CLASS=$LOCAL_CLASS class_like "$NAMESPACE" csi.storage.k8s.io/fstype=$fs
+pvc data 320Mi "$NAMESPACE" ReadWriteOnce
 writer_start writer "" data
 expect_df writer 320
 grow data 500Mi
