@@ -11,7 +11,7 @@ set -euo pipefail
 MIB=1048576 TYPE=${POOL_TYPE:-xfs} STEPS_MAX=150
 command -v strace >/dev/null || skip "strace is not installed, which counts the steps"
 STEPS=fsync,fdatasync,syncfs,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,ftruncate,fallocate
-STEPS+=,copy_file_range,ioctl,mount,umount2,fchmod
+STEPS+=,ioctl,mount,umount2,fchmod
 strace -f -qq -e trace=$STEPS -o /dev/null true 2>/dev/null || skip "no process may be traced here"
 can_grow_ext4 || export FS_TYPE=xfs
 SIZE=$((320 * MIB)) GROWN=$((400 * MIB))
