@@ -6,7 +6,7 @@
 #include "lib/base/fields.h"
 
 struct config {
-    char *socket, *state_dir, *http;
+    char *socket, *local_socket, *state_dir, *http;
     struct field_list shares, nodes, origins;
     int64_t max_volumes_per_node;
     uint32_t threads, connections, copy_workers, remove_workers, default_permissions;

@@ -14,6 +14,7 @@
 #include "controller/sweep.h"
 #include "controller/tree_work.h"
 #include "controller/volume.h"
+#include "csi/local_volume.h"
 #include "csi/server.h"
 #include "lib/base/log.h"
 #include "lib/base/metrics.h"
@@ -29,8 +30,8 @@ struct process { // in the order of their making
     struct shares *shares;
     struct volumes *volumes;
     struct snapshots *snapshots;
-    struct volume_class class;
-    struct csi_server *csi;
+    struct volume_class class, local_class;
+    struct csi_server *csi, *local_csi;
     struct http_health *http;
 };
 
@@ -170,15 +171,25 @@ static int start_csi(struct process *p, struct err *err) {
     return csi_server_start(&options, &p->csi, err);
 }
 
+// Local volumes are their nodes' own, and csi-resizer is one for the cluster. From a front it learns that their nodes grow
+// them, marks the claims, and kubelet does the rest.
+static int start_local_front(struct process *p, struct err *err) {
+    p->local_class = (struct volume_class){
+        .driver_name = LOCAL_DRIVER_NAME, .topology_key = LOCAL_TOPOLOGY_KEY, .node_expands = true};
+    struct csi_server_options options = {.socket = p->config.local_socket, .class = &p->local_class, .threads = 1};
+    return p->config.local_socket ? csi_server_start(&options, &p->local_csi, err) : 0;
+}
+
 static int start_http(struct process *p, struct err *err) {
     register_metrics(p);
     return p->config.http ? http_health_start(p->config.http, answer_health, NULL, &p->http, err) : 0;
 }
 
 static int start(struct process *p, struct err *err) {
-    static int (*const steps[])(struct process *, struct err *) = {start_worker, start_resume,  start_origins,
-                                                                   start_shares, start_volumes, start_snapshots,
-                                                                   open_known,   start_csi,     start_http};
+    static int (*const steps[])(struct process *, struct err *) = {
+        start_worker,    start_resume, start_origins, start_shares,      start_volumes,
+        start_snapshots, open_known,   start_csi,     start_local_front, start_http,
+    };
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
         r = steps[i](p, err);
@@ -187,6 +198,7 @@ static int start(struct process *p, struct err *err) {
 
 static void stop(struct process *p) {
     p->http = http_health_free(p->http);
+    p->local_csi = csi_server_stop(p->local_csi, STOP_GRACE_MS);
     p->csi = csi_server_stop(p->csi, STOP_GRACE_MS);
     p->resume = resume_free(p->resume);
     p->worker = tree_worker_free(p->worker);

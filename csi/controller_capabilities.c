@@ -50,7 +50,7 @@ int csi_controller_get_capabilities(const struct csi_call *call,
                                     Csi__V1__ControllerGetCapabilitiesResponse *response, struct err *err) {
     (void)request;
     struct message_list list = {0};
-    int r = add_all(call, of_volumes, ARRAY_SIZE(of_volumes), &list, err);
+    int r = call->class->volumes ? add_all(call, of_volumes, ARRAY_SIZE(of_volumes), &list, err) : 0;
     if (r == 0 && call->class->snapshots)
         r = add_all(call, of_snapshots, ARRAY_SIZE(of_snapshots), &list, err);
     response->capabilities = (Csi__V1__ControllerServiceCapability **)list.items;

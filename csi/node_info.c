@@ -6,17 +6,23 @@
 
 #define CAN(name) CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__##name
 
-static const Csi__V1__NodeServiceCapability__RPC__Type types[] = {
+typedef Csi__V1__NodeServiceCapability__RPC__Type rpc_type;
+static const rpc_type of_nodes[] = {
     CAN(STAGE_UNSTAGE_VOLUME), CAN(GET_VOLUME_STATS),         CAN(EXPAND_VOLUME),
     CAN(VOLUME_CONDITION),     CAN(SINGLE_NODE_MULTI_WRITER),
 };
+// Of a front: all that external-resizer asks of a node before it leaves growing to it.
+static const rpc_type of_growing_nodes[] = {CAN(EXPAND_VOLUME)};
 
 int csi_node_get_capabilities(const struct csi_call *call, const Csi__V1__NodeGetCapabilitiesRequest *request,
                               Csi__V1__NodeGetCapabilitiesResponse *response, struct err *err) {
     (void)request;
+    const struct volume_class *class = call->class;
+    const rpc_type *types = class->node ? of_nodes : of_growing_nodes;
+    size_t count = class->node ? ARRAY_SIZE(of_nodes) : class->node_expands ? ARRAY_SIZE(of_growing_nodes) : 0;
     struct message_list list = {0};
     int r = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(types) && r == 0; i++) {
+    for (size_t i = 0; i < count && r == 0; i++) {
         Csi__V1__NodeServiceCapability *capability =
             message_new(call, &csi__v1__node_service_capability__descriptor, err);
         Csi__V1__NodeServiceCapability__RPC *rpc =

@@ -28,9 +28,11 @@ static struct csi_call call_of(struct rpc_call *rpc) {
                              err);                                                                                     \
     }
 CSI_IDENTITY_RPCS(DEFINE_ADAPTER)
+CSI_CONTROLLER_CAPABILITY_RPCS(DEFINE_ADAPTER)
 CSI_CONTROLLER_RPCS(DEFINE_ADAPTER)
 CSI_SNAPSHOT_RPCS(DEFINE_ADAPTER)
 CSI_GROUP_RPCS(DEFINE_ADAPTER)
+CSI_NODE_CAPABILITY_RPCS(DEFINE_ADAPTER)
 CSI_NODE_RPCS(DEFINE_ADAPTER)
 
 #define ROW(service, Rpc, handler, object_field, lock_kind, seconds, is_quick, ...)                                    \
@@ -44,13 +46,15 @@ CSI_NODE_RPCS(DEFINE_ADAPTER)
      .deadline_s = seconds,                                                                                            \
      .quick = is_quick},
 static const struct rpc_method identity[] = {CSI_IDENTITY_RPCS(ROW)};
+static const struct rpc_method controller_capabilities[] = {CSI_CONTROLLER_CAPABILITY_RPCS(ROW)};
 static const struct rpc_method controller[] = {CSI_CONTROLLER_RPCS(ROW)};
 static const struct rpc_method snapshots[] = {CSI_SNAPSHOT_RPCS(ROW)};
 static const struct rpc_method groups[] = {CSI_GROUP_RPCS(ROW)};
+static const struct rpc_method node_capabilities[] = {CSI_NODE_CAPABILITY_RPCS(ROW)};
 static const struct rpc_method node[] = {CSI_NODE_RPCS(ROW)};
 
-static_assert(ARRAY_SIZE(identity) + ARRAY_SIZE(controller) + ARRAY_SIZE(snapshots) + ARRAY_SIZE(groups) +
-                      ARRAY_SIZE(node) <=
+static_assert(ARRAY_SIZE(identity) + ARRAY_SIZE(controller_capabilities) + ARRAY_SIZE(controller) +
+                      ARRAY_SIZE(snapshots) + ARRAY_SIZE(groups) + ARRAY_SIZE(node_capabilities) + ARRAY_SIZE(node) <=
                   CSI_RPC_COUNT,
               "CSI_RPC_COUNT is too small");
 
@@ -61,13 +65,18 @@ static void add(const struct rpc_method ***ret, const struct rpc_method *rows, s
 
 void csi_table_of(const struct volume_class *class, const struct rpc_method *ret[static CSI_RPC_COUNT + 1]) {
     const struct rpc_method **end = ret;
+    bool front = !class->volumes && !class->node;
     add(&end, identity, ARRAY_SIZE(identity));
+    if (class->volumes || front)
+        add(&end, controller_capabilities, ARRAY_SIZE(controller_capabilities));
     if (class->volumes)
         add(&end, controller, ARRAY_SIZE(controller));
     if (class->volumes && class->snapshots)
         add(&end, snapshots, ARRAY_SIZE(snapshots));
     if (class->snapshots && class->snapshots->group_create)
         add(&end, groups, ARRAY_SIZE(groups));
+    if (class->node || front)
+        add(&end, node_capabilities, ARRAY_SIZE(node_capabilities));
     if (class->node)
         add(&end, node, ARRAY_SIZE(node));
     *end = NULL;

@@ -16,8 +16,12 @@
     X(Identity, GetPluginCapabilities, get_plugin_capabilities, NULL, NULL, 5, true, NULL)                             \
     X(Identity, Probe, probe, NULL, NULL, 5, true, NULL)
 
+// What a service can do is asked of fronts as well: see struct volume_class.
+#define CSI_CONTROLLER_CAPABILITY_RPCS(X)                                                                              \
+    X(Controller, ControllerGetCapabilities, controller_get_capabilities, NULL, NULL, 5, true, NULL)
+#define CSI_NODE_CAPABILITY_RPCS(X) X(Node, NodeGetCapabilities, node_get_capabilities, NULL, NULL, 5, true, NULL)
+
 #define CSI_CONTROLLER_RPCS(X)                                                                                         \
-    X(Controller, ControllerGetCapabilities, controller_get_capabilities, NULL, NULL, 5, true, NULL)                   \
     X(Controller, CreateVolume, create_volume, "name", "volume name", 0, false, "name", "volume_capabilities", NULL)   \
     X(Controller, DeleteVolume, delete_volume, "volume_id", "volume", 0, false, "volume_id", NULL)                     \
     X(Controller, ControllerPublishVolume, controller_publish_volume, "volume_id", "volume", 0, false, "volume_id",    \
@@ -50,7 +54,6 @@
       "group_snapshot_id", NULL)
 
 #define CSI_NODE_RPCS(X)                                                                                               \
-    X(Node, NodeGetCapabilities, node_get_capabilities, NULL, NULL, 5, true, NULL)                                     \
     X(Node, NodeGetInfo, node_get_info, NULL, NULL, 5, true, NULL)                                                     \
     X(Node, NodeStageVolume, node_stage_volume, "volume_id", "volume", 0, false, "volume_id", "staging_target_path",   \
       "volume_capability", NULL)                                                                                       \
@@ -74,9 +77,11 @@ struct csi_call {
     int csi_##handler(const struct csi_call *call, const Csi__V1__##Rpc##Request *request,                             \
                       Csi__V1__##Rpc##Response *response, struct err *err);
 CSI_IDENTITY_RPCS(CSI_DECLARE)
+CSI_CONTROLLER_CAPABILITY_RPCS(CSI_DECLARE)
 CSI_CONTROLLER_RPCS(CSI_DECLARE)
 CSI_SNAPSHOT_RPCS(CSI_DECLARE)
 CSI_GROUP_RPCS(CSI_DECLARE)
+CSI_NODE_CAPABILITY_RPCS(CSI_DECLARE)
 CSI_NODE_RPCS(CSI_DECLARE)
 
 #define CSI_RPC_COUNT 36 // at most so many rows in all

@@ -47,6 +47,8 @@ static const struct field rows[] = {
      "disks; "
      "device+wipe takes disks that hold something, too; may be repeated (default none)",
      .check = local_pool_check},
+    {"inline-pools", FIELD_LIST, AT(inline_pools), NULL, "NAME",
+     "pool that pods may take volumes from without a claim, '*' for every one; may be repeated (default none)"},
     {"local-socket", FIELD_TEXT, AT(local_socket), "/run/stowage/local.sock", "PATH",
      "unix socket on which CSI is served for local volumes, where there is a pool"},
     {"node-group", FIELD_TEXT, AT(node_group), NULL, "NAME",

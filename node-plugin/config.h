@@ -13,7 +13,7 @@ struct node_config {
         *cache_dir;
     int64_t cache_memory;
     uint32_t cache_keep_free;
-    struct field_list inline_shares, pools, origin_paths;
+    struct field_list inline_shares, pools, origin_paths, inline_pools;
     uint32_t max_volumes, threads;
     int mount_mode; // enum mount_mode
     int log_level;  // enum log_level

@@ -122,6 +122,7 @@ static int make_local(const struct node_config *config, struct local **ret, stru
     const struct local_options options = {.node_id = node_config_node_id(config),
                                           .max_volumes = config->max_volumes,
                                           .pools = &config->pools,
+                                          .inline_pools = &config->inline_pools,
                                           .state_dir = config->state_dir};
     return config->pools.count > 0 ? local_new(&options, ret, err) : 0;
 }

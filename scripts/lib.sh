@@ -45,7 +45,7 @@ packages_for() {
     gluster) say "glusterfs-server glusterfs-client iproute2" ;;
     bench-local) say "fio python3" ;;
     bench-cache) say "fio python3 rclone tar diffutils iproute2 util-linux e2fsprogs xfsprogs" ;;
-    local-volumes) say "e2fsprogs xfsprogs util-linux" ;;
+    local-volumes) say "e2fsprogs xfsprogs util-linux strace" ;;
     demo) say "curl" ;;
     integration) say "fuse3 procps sqlite3 attr curl dbench python3 python3-yaml git make gcc util-linux" ;;
     uml) say "user-mode-linux kmod netbase nfs-common nfs-kernel-server rpcbind iproute2" ;;
@@ -204,3 +204,6 @@ unmount_below() {
         umount -l "$point" 2>/dev/null || true
     done < <(awk -v dir="$dir/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo | sort -r)
 }
+
+# Growing a mounted ext4 asks for CAP_SYS_RESOURCE, which some containers lack.
+can_grow_ext4() { (((0x$(awk '/^CapEff/ { print $2 }' /proc/self/status) >> 24) & 1)); }

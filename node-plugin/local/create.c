@@ -55,10 +55,13 @@ static int choose_bytes(const struct volume_create_request *request, const struc
 
 // Another volume of this name stands in the way, unless it is what is asked for.
 static int judge_existing(const struct local_record *record, const struct volume_create_request *request,
-                          const struct local_pool *pool, bool full, struct err *err) {
+                          const struct local_pool *pool, bool full, bool of_pod, struct err *err) {
     const char *source = request->source_id ? request->source_id : "";
     const char *other = NULL;
-    if (record->bytes < request->required_bytes || (request->limit_bytes > 0 && record->bytes > request->limit_bytes))
+    if ((record->inline_target[0] != '\0') != of_pod)
+        other = "user";
+    else if (record->bytes < request->required_bytes ||
+             (request->limit_bytes > 0 && record->bytes > request->limit_bytes))
         other = "size";
     else if (record->source != request->source || !str_eq(record->source_id, source))
         other = "source";
@@ -69,7 +72,7 @@ static int judge_existing(const struct local_record *record, const struct volume
     return other ? err_set(err, -EEXIST, "volume '%.60s' exists with another %s", record->name, other) : 0;
 }
 
-static bool find_named(struct local *local, const char *name, struct local_record *ret) {
+bool local_find_named(struct local *local, const char *name, struct local_record *ret) {
     char id[CSI_ID_MAX + 1];
     for (size_t i = 0; i < local->pool_count; i++)
         if (local_id(local, LOCAL_VOLUME, name, local->pools[i], id, NULL) == 0 && local_find(local, id, ret))
@@ -123,9 +126,9 @@ static int make(struct local *local, const struct call_context *ctx, const struc
     return r;
 }
 
-static int begin(const struct volume_create_request *request, const struct local_parameters *parameters,
-                 const struct local_pool *pool, const struct local_record *source, struct local_record *ret,
-                 struct err *err) {
+static int begin(const struct volume_create_request *request, const char *inline_target,
+                 const struct local_parameters *parameters, const struct local_pool *pool,
+                 const struct local_record *source, struct local_record *ret, struct err *err) {
     *ret = (struct local_record){.kind = LOCAL_VOLUME,
                                  .created_ns = clock_wall(&clock_system),
                                  .source = request->source,
@@ -133,7 +136,8 @@ static int begin(const struct volume_create_request *request, const struct local
                                  .on_delete = parameters->on_delete,
                                  .fs_bytes = source->fs_bytes};
     if (LOCAL_SET(ret->name, request->name) < 0 || LOCAL_SET(ret->source_id, request->source_id) < 0 ||
-        LOCAL_SET(ret->fs_type, type_of(request, pool)) < 0 || LOCAL_SET(ret->formatted, source->formatted) < 0)
+        LOCAL_SET(ret->inline_target, inline_target) < 0 || LOCAL_SET(ret->fs_type, type_of(request, pool)) < 0 ||
+        LOCAL_SET(ret->formatted, source->formatted) < 0)
         return err_set(err, -EINVAL, "a name in the request is too long");
     for (size_t i = 0; i < request->capability_count; i++) {
         int r = local_judge(pool, &request->capabilities[i], err);
@@ -150,12 +154,11 @@ static int begin(const struct volume_create_request *request, const struct local
     return choose_bytes(request, pool, ret->fs_type, source->bytes, &ret->bytes, err);
 }
 
-int local_create(void *self, const struct call_context *ctx, const struct volume_create_request *request,
-                 struct volume_info *ret, struct err *err) {
-    struct local *local = self;
+int local_make(struct local *local, const struct call_context *ctx, const struct volume_create_request *request,
+               const char *inline_target, struct local_record *ret, struct err *err) {
     struct local_parameters parameters cleanup(local_parameters_done) = {0};
     struct local_pool *pool = NULL;
-    struct local_record record = {0}, source = {0};
+    struct local_record source = {0};
     int r = local_parameters_parse(&request->parameters, &parameters, err);
     if (r == 0)
         r = local_on_delete_parse(&request->mutable_parameters, &parameters.on_delete, err);
@@ -165,16 +168,17 @@ int local_create(void *self, const struct call_context *ctx, const struct volume
         r = local_parameters_pool(local, &parameters, &pool, err);
     if (r < 0)
         return r;
-    if (find_named(local, request->name, &record)) {
-        r = judge_existing(&record, request, pool, parameters.provisioning == 1, err);
-    } else {
-        r = find_source(local, request, pool, &source, err);
-        if (r == 0)
-            r = begin(request, &parameters, pool, &source, &record, err);
-        if (r == 0)
-            r = make(local, ctx, pool, &source, request->limit_bytes, &record, err);
-    }
-    if (r == 0 && local_fill(local, &record, ret) < 0)
-        r = err_set(err, -ENOMEM, "out of memory");
-    return r;
+    if (local_find_named(local, request->name, ret))
+        return judge_existing(ret, request, pool, parameters.provisioning == 1, inline_target != NULL, err);
+    r = find_source(local, request, pool, &source, err);
+    if (r == 0)
+        r = begin(request, inline_target, &parameters, pool, &source, ret, err);
+    return r < 0 ? r : make(local, ctx, pool, &source, request->limit_bytes, ret, err);
+}
+
+int local_create(void *self, const struct call_context *ctx, const struct volume_create_request *request,
+                 struct volume_info *ret, struct err *err) {
+    struct local_record record = {0};
+    int r = local_make(self, ctx, request, NULL, &record, err);
+    return r == 0 && local_fill(self, &record, ret) < 0 ? err_set(err, -ENOMEM, "out of memory") : r;
 }

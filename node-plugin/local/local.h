@@ -12,6 +12,7 @@
 // Fails:   see csi/volume.h; a pool that is broken: -ENODEV.
 #pragma once
 
+#include "csi/local_volume.h"
 #include "csi/volume.h"
 #include "lib/base/fields.h"
 #include "lib/base/strmap.h"
@@ -19,21 +20,21 @@
 #include "node-plugin/local/copies.h"
 #include "node-plugin/local/pool.h"
 
-#define LOCAL_DRIVER_NAME "local.csi.stowage.dev"
-#define LOCAL_TOPOLOGY_KEY "topology.local.csi.stowage.dev/node"
 #define LOCAL_BYTES_DEFAULT (INT64_C(1) << 30) // when a request names no size
 #define LOCAL_BYTES_UNIT (INT64_C(1) << 20)    // sizes are rounded up to this
 
 struct local_options {
-    const char *node_id;            // borrowed
-    int64_t max_volumes;            // that may be published at once; 0: no limit
-    const struct field_list *pools; // as --pool has them
-    const char *state_dir;          // borrowed; for the records of pools that are whole disks
+    const char *node_id;                   // borrowed
+    int64_t max_volumes;                   // that may be published at once; 0: no limit
+    const struct field_list *pools;        // as --pool has them
+    const struct field_list *inline_pools; // borrowed; names of pools that pods may take from without a claim, "*": all
+    const char *state_dir;                 // borrowed; for the records of pools that are whole disks
 };
 
 struct local {
     const char *node_id;
     int64_t max_volumes;
+    const struct field_list *inline_pools;
     struct local_pool **pools;
     size_t pool_count;
     int64_t *reserved; // of each pool: bytes of volumes that are being made
@@ -77,7 +78,17 @@ int local_id(const struct local *local, enum local_kind kind, const char *name, 
 int local_copy(struct local *local, const struct call_context *ctx, const struct local_record *from,
                const struct data_request *to, struct err *err) must_check;
 
+// grow.c: the data and the record; `record` is then as it was saved. -ENOSPC: the pool has no room, -ERANGE: never possible.
+int local_grow(struct local *local, const struct local_pool *pool, struct local_record *record, int64_t required_bytes,
+               int64_t limit_bytes, struct err *err) must_check;
+int local_expand(void *self, const struct call_context *ctx, const char *id, int64_t required_bytes,
+                 int64_t limit_bytes, int64_t *ret_bytes, struct err *err);
+
 // create.c
+// The volume that is asked for, made or found. `inline_target`: for the pod that has it there (NULL: for a claim).
+int local_make(struct local *local, const struct call_context *ctx, const struct volume_create_request *request,
+               const char *inline_target, struct local_record *ret, struct err *err) must_check;
+bool local_find_named(struct local *local, const char *name, struct local_record *ret);
 int local_create(void *self, const struct call_context *ctx, const struct volume_create_request *request,
                  struct volume_info *ret, struct err *err);
 // parameters.c
@@ -111,3 +122,13 @@ int local_unstage(void *self, const struct call_context *ctx, const char *id, co
 int local_publish(void *self, const struct call_context *ctx, const struct node_publish_request *request,
                   struct err *err);
 int local_unpublish(void *self, const struct call_context *ctx, const char *id, const char *path, struct err *err);
+int local_remove_target(const char *path, struct err *err) must_check; // what a mount was on; not there: 0
+
+// inline.c
+int local_publish_inline(void *self, const struct call_context *ctx, const struct node_publish_request *request,
+                         struct err *err);
+int local_unpublish_inline(struct local *local, const struct call_context *ctx, const struct local_record *record,
+                           const char *target_path, struct err *err) must_check;
+// By the handle that kubelet gave it. False: no inline volume.
+bool local_find_inline(struct local *local, const char *handle, struct local_record *ret);
+void local_inline_sweep(struct local *local); // at the start

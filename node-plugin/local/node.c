@@ -49,8 +49,11 @@ static int find_place(struct local *local, const char *id, const char *path, str
 
 static int stats(void *self, const struct call_context *ctx, const char *id, const char *path, struct node_usage *ret,
                  struct err *err) {
+    struct local_record of_pod;
     struct place place = {0};
     struct mount_space space;
+    if (local_find_inline(self, id, &of_pod))
+        id = of_pod.id;
     int r = find_place(self, id, path, &place, err);
     if (r < 0)
         return r;
@@ -72,12 +75,25 @@ static int stats(void *self, const struct call_context *ctx, const char *id, con
     return 0;
 }
 
+// kubelet repeats a call for ever, but for OUT_OF_RANGE: then the claim may be lowered to what there is room for.
+static int grow_data(struct local *local, struct place *place, int64_t required_bytes, int64_t limit_bytes,
+                     struct err *err) {
+    int r = local_grow(local, place->pool, &place->record, required_bytes, limit_bytes, err);
+    if (r != -ENOSPC)
+        return r;
+    err->code = -ERANGE;
+    return -ERANGE;
+}
+
+// All of the growing, not the file system's part alone: the one call of this kind that Kubernetes sends to the node that
+// has the volume is this one. After ControllerExpandVolume the data is large enough already.
 static int expand(void *self, const struct call_context *ctx, const char *id, const char *path, int64_t required_bytes,
                   int64_t limit_bytes, int64_t *ret_bytes, struct err *err) {
     struct local *local = self;
     struct place place = {0};
-    (void)required_bytes, (void)limit_bytes; // the controller has judged them
     int r = find_place(local, id, path, &place, err);
+    if (r == 0)
+        r = grow_data(local, &place, required_bytes, limit_bytes, err);
     if (r == 0 && place.pool->allocation->resized)
         r = place.pool->allocation->resized(&place.device, err);
     struct local_record *record = &place.record;
@@ -97,4 +113,5 @@ const struct node_ops local_node_ops = {
     .unpublish = local_unpublish,
     .stats = stats,
     .expand = expand,
+    .publish_inline = local_publish_inline,
 };

@@ -117,7 +117,7 @@ int local_publish(void *self, const struct call_context *ctx, const struct node_
     return run(&publish, err);
 }
 
-static int remove_target(const char *path, struct err *err) {
+int local_remove_target(const char *path, struct err *err) {
     struct stat st;
     if (lstat(path, &st) < 0)
         return errno == ENOENT ? 0 : err_set(err, -errno, "%.160s: %s", path, err_name(errno));
@@ -131,8 +131,11 @@ static int remove_target(const char *path, struct err *err) {
 int local_unpublish(void *self, const struct call_context *ctx, const char *id, const char *target_path,
                     struct err *err) {
     struct attachment device = {0};
+    struct local_record of_pod;
     struct mount_table *table cleanup(mount_table_freep) = NULL;
     char *path cleanup_free = NULL;
+    if (local_find_inline(self, id, &of_pod))
+        return local_unpublish_inline(self, ctx, &of_pod, target_path, err);
     int r = find_device(self, id, &device, err);
     if (r == -ENOENT)
         r = 0; // deleted by force; what is left of its target goes all the same
@@ -148,7 +151,7 @@ int local_unpublish(void *self, const struct call_context *ctx, const char *id, 
     if (entry)
         r = mount_unmount(path, device.lost, ctx->deadline_ns, err);
     if (r == 0)
-        r = remove_target(path, err);
+        r = local_remove_target(path, err);
     if (r == 0 && entry)
         log_info("local volume unpublished", LOG_S("volume", id), LOG_S("path", path));
     return r;

@@ -40,6 +40,7 @@ static const struct row {
     ROW("fsBytes", NUMBER, fs_bytes),
     ROW("published", TRUTH, published),
     ROW("publishedReadOnly", TRUTH, published_read_only),
+    ROW("inlineTarget", TEXT, inline_target),
     ROW("groupId", TEXT, group_id),
 };
 

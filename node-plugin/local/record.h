@@ -16,6 +16,7 @@
 #define LOCAL_NAME_SIZE (128 * 4 + 1) // 128 characters of UTF-8 (CSI specification, CreateVolumeRequest.name)
 #define LOCAL_POOL_SIZE 64
 #define LOCAL_FS_SIZE 16
+#define LOCAL_TARGET_SIZE 512
 
 enum local_kind { LOCAL_VOLUME = 'v', LOCAL_SNAPSHOT = 's', LOCAL_GROUP = 'g' };
 enum local_on_delete { LOCAL_DELETE, LOCAL_RETAIN };
@@ -36,6 +37,7 @@ struct local_record {
     char formatted[LOCAL_FS_SIZE]; // what it was formatted with; "" not yet. Also of snapshots
     int64_t fs_bytes;              // the size of the file system in it, as made or last grown
     bool published, published_read_only;
+    char inline_target[LOCAL_TARGET_SIZE]; // of an inline volume: where its pod has it; "" of all others
     // of snapshots
     char group_id[CSI_ID_MAX + 1];
 };

@@ -29,6 +29,7 @@ int local_new(const struct local_options *options, struct local **ret, struct er
     (void)pthread_mutex_init(&local->lock, NULL);
     local->node_id = options->node_id;
     local->max_volumes = options->max_volumes;
+    local->inline_pools = options->inline_pools;
     local->pools = mem_array(options->pools->count, sizeof(void *));
     local->reserved = mem_array(options->pools->count, sizeof(int64_t));
     int r = local->pools && local->reserved ? copies_new(&local->copies, err) : err_set(err, -ENOMEM, "out of memory");
@@ -46,9 +47,11 @@ int local_new(const struct local_options *options, struct local **ret, struct er
         if (local_pool_ready(pool, NULL) == 0 && pool->allocation->recover)
             pool->allocation->recover(pool);
     }
-    if (r == 0)
-        *ret = take_ptr(local);
-    return r;
+    if (r < 0)
+        return r;
+    local_inline_sweep(local);
+    *ret = take_ptr(local);
+    return 0;
 }
 
 struct local *local_free(struct local *local) {

@@ -124,43 +124,6 @@ static int capacity(void *self, const struct call_context *ctx, const struct str
     return r;
 }
 
-static int expand(void *self, const struct call_context *ctx, const char *id, int64_t required_bytes,
-                  int64_t limit_bytes, int64_t *ret_bytes, struct err *err) {
-    struct local *local = self;
-    struct local_record record;
-    struct local_pool *pool = NULL;
-    (void)ctx;
-    int r = local_get(local, id, LOCAL_VOLUME, &record, err);
-    if (r == 0)
-        r = local_pool_for(local, id, &pool, err);
-    if (r < 0)
-        return r;
-    int64_t bytes = required_bytes > 0 ? required_bytes : record.bytes;
-    *ret_bytes = record.bytes;
-    if (bytes <= record.bytes)
-        return limit_bytes > 0 && record.bytes > limit_bytes
-                   ? err_set(err, -ERANGE, "volume '%.60s' has %" PRId64 " bytes already; it cannot shrink", id,
-                             record.bytes)
-                   : 0;
-    if (bytes > INT64_MAX - LOCAL_BYTES_UNIT)
-        return err_set(err, -ERANGE, "%" PRId64 " bytes are more than any disk has", bytes);
-    bytes = (bytes + LOCAL_BYTES_UNIT - 1) / LOCAL_BYTES_UNIT * LOCAL_BYTES_UNIT;
-    if (limit_bytes > 0 && bytes > limit_bytes)
-        return err_set(err, -ERANGE, "the volume would have %" PRId64 " bytes, above the limit of %" PRId64, bytes,
-                       limit_bytes);
-    int64_t more = bytes - record.bytes;
-    r = local_reserve(local, pool, more, err);
-    if (r < 0)
-        return r;
-    r = pool->allocation->grow(pool, id, bytes, record.full, err);
-    record.bytes = bytes;
-    if (r == 0)
-        r = local_save(local, &record, err);
-    local_release(local, pool, more);
-    *ret_bytes = bytes;
-    return r;
-}
-
 static int modify(void *self, const struct call_context *ctx, const char *id, const struct string_map *parameters,
                   struct err *err) {
     struct local *local = self;
@@ -226,7 +189,7 @@ const struct volume_ops local_volume_ops = {
     .get = get,
     .list = list,
     .capacity = capacity,
-    .expand = expand,
+    .expand = local_expand,
     .modify = modify,
     .publish = publish,
     .unpublish = unpublish,

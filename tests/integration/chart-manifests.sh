@@ -165,6 +165,12 @@ for flag in ("--pool=nvme=image:/srv/pools/nvme/pool", "--pool=ssd=quota:/srv/po
 local = by(every, "StorageClass", "local")[0]
 need(f"class of local volumes: {local}", local["volumeBindingMode"] == "WaitForFirstConsumer"
      and local["provisioner"] == "local.csi.stowage.dev" and local["parameters"]["pool"] == "nvme")
+need("claims of local volumes grow but on whole disks", local["allowVolumeExpansion"] is True
+     and by(every, "StorageClass", "disk")[0]["allowVolumeExpansion"] is False)
+resizer = [c for c in by(every, "Deployment", "-controller")[0]["spec"]["template"]["spec"]["containers"] if c["name"] == "local-resizer"]
+socket = resizer[0]["args"][0].partition("=")[2]
+need(f"the front of local volumes and its resizer: {resizer}, {args}", f"--local-socket={socket}" in args)
+need("the resizer of local volumes has no lease", by(every, "Lease", "external-resizer-local-csi-stowage-dev"))
 need("local volumes are not scheduled by capacity", by(every, "CSIDriver", "local.csi.stowage.dev")[0]["spec"]["storageCapacity"])
 cache = ["--cache-dir=/srv/cache/nvme/stowage", "--cache-memory=512Mi", "--cache-keep-free=15", "--origin-path-allowed=/mnt/lustre"]
 need(f"the node plugin is not told of the cache: {node}", all(flag in node for flag in cache))

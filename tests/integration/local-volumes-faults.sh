@@ -39,7 +39,8 @@ work() { # until the node is killed: appends what was acknowledged
 }
 grow() {
     local_csi ControllerExpandVolume "{\"volume_id\":\"$1\",\"capacity_range\":{\"required_bytes\":$((48 * MIB))}}" &&
-        local_csi NodeExpandVolume "{\"volume_id\":\"$1\",\"volume_path\":\"$WORK/staging/$1\"}"
+        local_csi NodeExpandVolume "{\"volume_id\":\"$1\",\"volume_path\":\"$WORK/staging/$1\"}" &&
+        local_csi NodeExpandVolume "{\"volume_id\":\"$1\",\"volume_path\":\"$WORK/staging/$1\",\"capacity_range\":{\"required_bytes\":$((64 * MIB))}}"
 }
 check() {
     local verb id

@@ -31,7 +31,19 @@ if dd if=/dev/zero of="$WORK/pods/a/big" bs=1M count=500 2>"$WORK/error"; then f
 grep -q 'No space left' "$WORK/error" || fail "no ENOSPC: $(cat "$WORK/error")"
 rm "$WORK/pods/a/big"
 
-echo "growing while it is used"
+echo "growing while it is used: by the node alone, as kubelet asks, and beyond what there is room for"
+node_grow() { # ID PATH MIB
+    local_csi NodeExpandVolume "{\"volume_id\":\"$1\",\"volume_path\":\"$2\",\"capacity_range\":{\"required_bytes\":$(($3 * MIB))}}"
+}
+for _ in 1 2; do node_grow "$id" "$WORK/pods/a" 500 >/dev/null; done
+size=$(total_of "$WORK/pods/a")
+if [ "$size" -le $((410 * MIB)) ] || [ "$size" -gt $((500 * MIB)) ]; then fail "df shows $size bytes of 500 MiB"; fi
+local_refused OUT_OF_RANGE node_grow "$id" "$WORK/pods/a" 100000
+grep -q "pool 'fast'.*room for" "$WORK/error" || fail "the refusal does not tell the room: $(cat "$WORK/error")"
+node_grow "$id" "$WORK/pods/a" 400 | grep -q "\"capacity_bytes\": *\"\?$((500 * MIB))" || fail "it shrank, or the refused size was kept"
+[ "$(total_of "$WORK/pods/a")" = "$size" ] || fail "a refused size changed the file system"
+
+echo "growing while it is used: by the controller, then the node"
 local_csi ControllerExpandVolume "{\"volume_id\":\"$id\",\"capacity_range\":{\"required_bytes\":$((600 * MIB))}}" |
     grep -q '"node_expansion_required": *true' || fail "the node is not asked to grow it"
 local_csi NodeExpandVolume "{\"volume_id\":\"$id\",\"volume_path\":\"$WORK/pods/a\"}" >/dev/null
@@ -96,8 +108,7 @@ local_publish "$raw" "$WORK/pods/raw" block >/dev/null
 [ "$(blockdev --getsize64 "$WORK/pods/raw")" = $((64 * MIB)) ] || fail "the device has another size"
 printf 'raw bytes' | dd of="$WORK/pods/raw" bs=1M seek=63 conv=notrunc,fsync 2>/dev/null
 local_restart
-local_csi ControllerExpandVolume "{\"volume_id\":\"$raw\",\"capacity_range\":{\"required_bytes\":$((96 * MIB))}}" >/dev/null
-local_csi NodeExpandVolume "{\"volume_id\":\"$raw\",\"volume_path\":\"$WORK/pods/raw\"}" >/dev/null
+node_grow "$raw" "$WORK/pods/raw" 96 >/dev/null
 [ "$(blockdev --getsize64 "$WORK/pods/raw")" = $((96 * MIB)) ] || fail "the device did not grow"
 local_unpublish "$raw" "$WORK/pods/raw" >/dev/null
 local_unstage "$raw" >/dev/null

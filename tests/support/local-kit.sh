@@ -52,9 +52,6 @@ local_kit_stop() {
     exit "$rc"
 }
 
-# Growing a mounted ext4 asks for CAP_SYS_RESOURCE, which some containers lack.
-can_grow_ext4() { (((0x$(awk '/^CapEff/ { print $2 }' /proc/self/status) >> 24) & 1)); }
-
 local_pool_on() {
     truncate -s "$1" "$WORK/pool.img"
     case $2 in

@@ -36,8 +36,14 @@ echo "writing past the limit is refused within 1 %"
 fill_to_the_limit "$WORK/pods/a" $((100 * MIB))
 
 echo "expanded while it is mounted"
-local_csi ControllerExpandVolume "{\"volume_id\":\"$id\",\"capacity_range\":{\"required_bytes\":$((200 * MIB))}}" >/dev/null
+local_csi ControllerExpandVolume "{\"volume_id\":\"$id\",\"capacity_range\":{\"required_bytes\":$((150 * MIB))}}" >/dev/null
 local_csi NodeExpandVolume "{\"volume_id\":\"$id\",\"volume_path\":\"$WORK/pods/a\"}" >/dev/null
+[ "$(total_of "$WORK/pods/a")" = $((150 * MIB)) ] || fail "df shows $(total_of "$WORK/pods/a") bytes of 150 MiB"
+node_grow() { # BYTES: as kubelet asks, which has no controller to ask
+    local_csi NodeExpandVolume "{\"volume_id\":\"$id\",\"volume_path\":\"$WORK/pods/a\",\"capacity_range\":{\"required_bytes\":$1}}"
+}
+node_grow $((200 * MIB)) >/dev/null
+local_refused OUT_OF_RANGE node_grow $((1 << 50))
 [ "$(total_of "$WORK/pods/a")" = $((200 * MIB)) ] || fail "df shows $(total_of "$WORK/pods/a") bytes of 200 MiB"
 fill_to_the_limit "$WORK/pods/a" $((200 * MIB))
 

@@ -86,7 +86,8 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- if .Values.controller.hostNetwork }}
 {{- $first := int .Values.controller.httpPort }}
 {{- range $port := list $node $mounts }}
-{{- if and $port (or (eq $port $first) (and (gt $port (add1 $first | int)) (le $port (add $first 4 | int)))) }}{{ fail (printf "port %d of the nodes is one of the controller's (%d, and %d to %d), in one network: change controller.httpPort" $port $first (add $first 2) (add $first 4)) }}{{ end -}}
+{{- $resizer := and $.Values.localVolumes.enabled (eq $port (add $first 6 | int)) }}
+{{- if and $port (or $resizer (eq $port $first) (and (gt $port (add1 $first | int)) (le $port (add $first 4 | int)))) }}{{ fail (printf "port %d of the nodes is one of the controller's (%d, %d to %d, and %d), in one network: change controller.httpPort" $port $first (add $first 2) (add $first 4) (add $first 6)) }}{{ end -}}
 {{- end }}
 {{- end }}
 {{- if .Values.localVolumes.enabled }}{{ include "stowage.checkLocal" . }}{{ end -}}
@@ -129,6 +130,9 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- if hasKey $pools .name }}{{ fail (printf "two pools are called '%s': give each its own name" .name) }}{{ end -}}
 {{- $_ := set $pools .name true -}}
 {{- if and (ne .kind "device") (not (hasPrefix (printf "%s/" $parent) .path)) }}{{ fail (printf "pool '%s': %s is not below localVolumes.parent %s: mount its disk there, or change the parent" .name .path $parent) }}{{ end -}}
+{{- end }}
+{{- range .Values.inlineVolumes.allowedPools }}
+{{- if and (ne . "*") (not (hasKey $pools .)) }}{{ fail (printf "inlineVolumes.allowedPools: there is no pool '%s' in localVolumes.pools" .) }}{{ end -}}
 {{- end }}
 {{- range .Values.localVolumes.storageClasses }}
 {{- $pool := dig "parameters" "pool" "" . -}}

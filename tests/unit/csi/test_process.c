@@ -78,10 +78,44 @@ static void test_a_node_serves_no_controller(void **state) {
     CALL(f, Identity, Probe, probe, RPC_OK, );
 }
 
+// csi-resizer leaves growing to the nodes when the plugin has a controller that cannot, and nodes that can.
+static void test_a_front_tells_that_nodes_grow(void **state) {
+    struct fixture *f = *state;
+    for (int grows = 0; grows <= 1; grows++) {
+        stop(f);
+        f->fake.class.volumes = NULL;
+        f->fake.class.snapshots = NULL;
+        f->fake.class.node = NULL;
+        f->fake.class.node_expands = grows;
+        start(f);
+        CALL(f, Identity, Probe, probe, RPC_OK, );
+        assert_string_equal(CALL(f, Identity, GetPluginInfo, get_plugin_info, RPC_OK, )->name, "fake.stowage.dev");
+        const Csi__V1__GetPluginCapabilitiesResponse *plugin =
+            CALL(f, Identity, GetPluginCapabilities, get_plugin_capabilities, RPC_OK, );
+        assert_int_equal(plugin->capabilities[0]->service->type,
+                         CSI__V1__PLUGIN_CAPABILITY__SERVICE__TYPE__CONTROLLER_SERVICE);
+        assert_int_equal(
+            CALL(f, Controller, ControllerGetCapabilities, controller_get_capabilities, RPC_OK, )->n_capabilities, 0);
+        const Csi__V1__NodeGetCapabilitiesResponse *node =
+            CALL(f, Node, NodeGetCapabilities, node_get_capabilities, RPC_OK, );
+        assert_int_equal(node->n_capabilities, grows);
+        if (grows)
+            assert_int_equal(node->capabilities[0]->rpc->type,
+                             CSI__V1__NODE_SERVICE_CAPABILITY__RPC__TYPE__EXPAND_VOLUME);
+        CALL(f, Controller, ListVolumes, list_volumes, RPC_UNIMPLEMENTED, );
+        CALL(f, Node, NodeGetInfo, node_get_info, RPC_UNIMPLEMENTED, );
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(test_identity),          T(test_probe_that_fails), T(test_capacity),
-        T(test_errors_have_codes), T(test_default_deadline), T(test_a_node_serves_no_controller),
+        T(test_identity),
+        T(test_probe_that_fails),
+        T(test_capacity),
+        T(test_errors_have_codes),
+        T(test_default_deadline),
+        T(test_a_node_serves_no_controller),
+        T(test_a_front_tells_that_nodes_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

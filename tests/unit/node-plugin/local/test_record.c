@@ -28,6 +28,7 @@ static struct local_record example(void) {
         .fs_bytes = INT64_C(3) << 38,
         .published = true,
         .published_read_only = true,
+        .inline_target = "/var/lib/kubelet/pods/uid/volumes/kubernetes.io~csi/data/mount",
         .group_id = "g-group@fast",
     };
 }
@@ -48,6 +49,7 @@ static void assert_same(const struct local_record *a, const struct local_record 
     assert_true(a->fs_bytes == b->fs_bytes);
     assert_int_equal(a->published, b->published);
     assert_int_equal(a->published_read_only, b->published_read_only);
+    assert_string_equal(a->inline_target, b->inline_target);
     assert_string_equal(a->group_id, b->group_id);
 }
 
