@@ -28,6 +28,7 @@ struct node_options {
     const char *node_group;                // the group that this node is of; NULL: none
     const char *cache_dir;                 // where volumes of the group are cached; NULL or "": they cannot be had
     const struct field_list *origin_paths; // where mounted origins may be (origin.h); NULL: nowhere
+    const char *origin_dir;                // where this node mounts origins itself; NULL: it mounts none
     int64_t max_volumes;                   // 0: no limit
     enum mount_mode mount_mode;            // of volumes that leave it open
     struct mount_mode_probe probe;
@@ -43,7 +44,8 @@ struct node {
     struct daemon_watch *watch;
     pthread_mutex_t lock;
     struct strmap volumes; // id → struct staged *
-    struct strmap claims;  // path → id of the volume whose call works on it (borrowed from the call)
+    struct strmap origins; // where an origin is mounted → struct origin_use, of volumes that are being mounted just now
+    struct strmap claims; // path → id of the volume whose call works on it (borrowed from the call)
 };
 
 extern const struct node_ops node_ops; // self: struct node
@@ -102,6 +104,19 @@ int node_publish_inline(void *self, const struct call_context *ctx, const struct
 int node_release_inline(struct node *node, const struct call_context *ctx, const char *id, struct err *err) must_check;
 // At the start: inline volumes that no pod uses any more (a crash between two steps, a reboot) are taken away.
 void node_sweep_inline(struct node *node);
+
+// origin_mount.c: origins that this node mounts, one mount for all volumes of it.
+struct node_origin; // origin.h
+struct origin_hold {
+    struct node *node;
+    char *root;
+};
+// Sees to it that the origin is mounted; it stays so while it is held, and while a volume of it is staged.
+int node_origin_hold(struct node *node, const char *id, const struct volume_source *source, struct node_origin *origin,
+                     int64_t deadline_ns, struct origin_hold *ret, struct err *err) must_check;
+void origin_hold_done(struct origin_hold *hold);
+// After a volume is gone: unmounts its origin unless others use it. `context` is that of the volume.
+void node_origin_release(struct node *node, const char *id, const struct string_map *context, int64_t deadline_ns);
 
 // repair.c: is what the record says really mounted, with a living daemon?
 bool node_healthy(struct node *node, const struct staged *staged, const struct mount_table *table);

@@ -24,7 +24,7 @@ STAGING=$WORK/staging/volume
 ctl() { stowage_ctl "$WORK" "$@"; }
 start_controller() { stowage_start controller "$WORK" --origin "lustre=$ORIGIN"; }
 start_node() { # FLAG…
-    stowage_start node "$WORK" --node-id node-1 --mount-mode kernel --node-group a --origin-path-allowed "$ORIGIN" "$@"
+    stowage_start node "$WORK" --node-id node-1 --mount-mode kernel --node-group a --origin-path-allowed "$ORIGIN" --origin-dir "$WORK/origins" "$@"
 }
 context_of() { # ID: of the volume, as JSON
     ctl csi ControllerGetVolume "$(jq -nc --arg id "$1" '{volume_id: $id}')" | jq -c .volume.volume_context
@@ -94,6 +94,14 @@ refused "" stage "$id" "$(jq -c '.originPath += "/link" | .share = "/" | .subDir
 refused "" stage "$id" "$(jq -c '.share = "/link" | .subDir = "inside"' <<<"$context")"
 refused "origin 'lustre'" ctl volume create y -p nodeGroup=a -p origin=mount -p originName=lustre -p "originPath=$ORIGIN" -p share=/link
 [ ! -e "$WORK/secret/.stowage" ] || fail "the controller followed a link out of the origin"
+
+echo "an origin that the node shall mount and cannot is told, and leaves nothing"
+mounted='{"nodeGroup":"a","origin":"mount","originType":"TYPE","originSource":"SOURCE","subDir":"data"}'
+refused "cannot be mounted; use one of" stage "$id" "$(sed 's/TYPE/ext4/; s,SOURCE,/dev/sda,' <<<"$mounted")"
+refused "no NFS share" stage "$id" "$(sed 's/TYPE/nfs/; s,SOURCE,server,' <<<"$mounted")"
+refused "originPath" stage "$id" "$(sed "s/TYPE/path/; s,SOURCE,$ORIGIN," <<<"$mounted")"
+refused "origin 127.0.0.1:/nothing" stage "$id" "$(sed 's/TYPE/nfs/; s,SOURCE,127.0.0.1:/nothing,' <<<"$mounted")"
+[ -z "$(find "$WORK/origins" -mindepth 1)" ] || fail "left behind: $(find "$WORK/origins")"
 
 echo "a cache that cannot be had hinders nothing; one that was never given is told"
 stowage_stop node "$WORK"
