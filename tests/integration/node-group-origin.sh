@@ -71,6 +71,22 @@ findmnt -no FSTYPE "$STAGING" | grep -qx fuse.stowage || fail "mounted otherwise
 [ -d "$WORK/disk/cache" ] || fail "the directory of the cache was not made"
 [ "$(stat -c %a "$WORK/disk/cache")" = 700 ] || fail "the directory of the cache can be read by others"
 
+echo "in every mode, what is written here is read here"
+for mode in strict ttl immutable; do
+    other=$(create "mode-$mode" -p "cacheMode=$mode")
+    unstage "$id"
+    stage "$other" >/dev/null
+    echo first >"$STAGING/file"
+    [ "$(cat "$STAGING/file")" = first ] || fail "$mode: a new file reads '$(cat "$STAGING/file")'"
+    echo second >>"$STAGING/file"
+    [ "$(wc -l <"$STAGING/file") $(tail -n 1 "$STAGING/file")" = "2 second" ] || fail "$mode: appended, it reads '$(cat "$STAGING/file")'"
+    echo third >"$STAGING/file"
+    [ "$(cat "$STAGING/file")" = third ] || fail "$mode: written anew, it reads '$(cat "$STAGING/file")'"
+    unstage "$other"
+    ctl volume delete "$other" >/dev/null
+    stage "$id" >/dev/null
+done
+
 echo "snapshots, clones and a new controller work on it as on a share"
 stowage_stop controller "$WORK"
 start_controller
