@@ -6,7 +6,8 @@
 // Owns:    its records (record.h) and the watch on its daemons; never the mounts themselves: those outlive it.
 // Threads: RPCs of one volume are kept apart by the caller (csi/); `lock` guards the map and everything in it that
 //          another volume's RPC, the watch or a metric reads. It is never held around a call that may block.
-// Fails:   see csi/volume.h. Whatever it waits for ends within NODE_LIMIT_NS.
+// Fails:   see csi/volume.h. Whatever it waits for ends within NODE_LIMIT_NS; before that, the first volume of an origin waits
+//          for its mount, at most NODE_ORIGIN_NS.
 #pragma once
 
 #include "csi/volume.h"
@@ -20,6 +21,7 @@
 #include "node-plugin/record.h"
 
 #define NODE_LIMIT_NS (3500 * NS_PER_MS) // of one RPC's waiting; with what follows it, an RPC takes less than 5 s
+#define NODE_ORIGIN_NS (25 * NS_PER_S)   // of mounting a distributed file system, which asks several servers
 #define NODE_PLAIN_NS (1200 * NS_PER_MS) // of a plain umount, before the mount is detached
 #define NODE_UNDO_NS (500 * NS_PER_MS)   // of taking back what failed, on top of the limit
 
@@ -113,7 +115,7 @@ struct origin_hold {
 };
 // Sees to it that the origin is mounted; it stays so while it is held, and while a volume of it is staged.
 int node_origin_hold(struct node *node, const char *id, const struct volume_source *source, struct node_origin *origin,
-                     int64_t deadline_ns, struct origin_hold *ret, struct err *err) must_check;
+                     struct origin_hold *ret, struct err *err) must_check;
 void origin_hold_done(struct origin_hold *hold);
 // After a volume is gone: unmounts its origin unless others use it. `context` is that of the volume.
 void node_origin_release(struct node *node, const char *id, const struct string_map *context, int64_t deadline_ns);

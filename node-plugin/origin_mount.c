@@ -96,7 +96,8 @@ static int mount_there(struct node *node, const char *id, const struct node_grou
 }
 
 int node_origin_hold(struct node *node, const char *id, const struct volume_source *source, struct node_origin *origin,
-                     int64_t deadline_ns, struct origin_hold *ret, struct err *err) {
+                     struct origin_hold *ret, struct err *err) {
+    int64_t deadline_ns = clock_monotonic(&clock_system) + NODE_ORIGIN_NS;
     if (!origin->mounted)
         return 0;
     int r = resolve_root(node, origin, err);

@@ -128,9 +128,12 @@ int node_mount_staged(struct node *node, struct staged *staged, int64_t deadline
     struct origin_hold hold cleanup(origin_hold_done) = {0};
     r = node_origin_find(node->options->origin_paths, node->options->origin_dir, &source, &origin, err);
     if (r == 0)
-        r = node_origin_hold(node, staged->id, &source, &origin, deadline_ns, &hold, err);
+        r = node_origin_hold(node, staged->id, &source, &origin, &hold, err);
     if (r < 0)
         return r;
+    int64_t limit = clock_monotonic(&clock_system) + NODE_LIMIT_NS;
+    if (origin.mounted && deadline_ns < limit) // its mount has taken of the call's time
+        deadline_ns = limit;
     make_cache_dir(node, &source.group);
     const struct mounter *mounter = &node->options->mounter;
     struct mount_request request = {staged->mode, &source,     &options,  staged->staging_path,

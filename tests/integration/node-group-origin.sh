@@ -112,11 +112,12 @@ refused "origin 'lustre'" ctl volume create y -p nodeGroup=a -p origin=mount -p 
 [ ! -e "$WORK/secret/.stowage" ] || fail "the controller followed a link out of the origin"
 
 echo "an origin that the node shall mount and cannot is told, and leaves nothing"
-mounted='{"nodeGroup":"a","origin":"mount","originType":"TYPE","originSource":"SOURCE","subDir":"data"}'
-refused "cannot be mounted; use one of" stage "$id" "$(sed 's/TYPE/ext4/; s,SOURCE,/dev/sda,' <<<"$mounted")"
-refused "no NFS share" stage "$id" "$(sed 's/TYPE/nfs/; s,SOURCE,server,' <<<"$mounted")"
-refused "originPath" stage "$id" "$(sed "s/TYPE/path/; s,SOURCE,$ORIGIN," <<<"$mounted")"
-refused "origin 127.0.0.1:/nothing" stage "$id" "$(sed 's/TYPE/nfs/; s,SOURCE,127.0.0.1:/nothing,' <<<"$mounted")"
+mounted='{"nodeGroup":"a","origin":"mount","subDir":"data"}'
+of_type() { jq -c --arg type "$1" --arg source "$2" ".originType = \$type | .originSource = \$source" <<<"$mounted"; }
+refused "cannot be mounted; use one of" stage "$id" "$(of_type ext4 /dev/sda)"
+refused "no NFS share" stage "$id" "$(of_type nfs server)"
+refused "originPath" stage "$id" "$(of_type path "$ORIGIN")"
+refused "origin 127.0.0.1:/nothing" stage "$id" "$(of_type nfs 127.0.0.1:/nothing)"
 [ -z "$(find "$WORK/origins" -mindepth 1)" ] || fail "left behind: $(find "$WORK/origins")"
 
 echo "a cache that cannot be had hinders nothing; one that was never given is told"
