@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Volumes with a cache on the node's disk, beside the file system that the cache lies on (warm reads), beside libnfs (cold
 # ones), and beside rclone, JuiceFS and our own mount without a cache. Server, caches and what is compared are on one file
-# system. Everything runs in namespaces of the bench's own (processes, mounts, network), which take all along when they end.
+# system, a new one on a loop device: what others do to the disk's own, and how that was made, is not compared. Everything
+# runs in namespaces of the bench's own (processes, mounts, network), which take all along when they end.
 #
 # usage: bench/cache.sh [--quick] [--plain] [--no-peers] [SECTION…]        (through bench/run.sh)
 #   SECTION    warm, peers, cold, epochs, weight, outages (default: all)
 #   --quick    a tenth of the data and short measurements: to see that all works, the figures are rough
 #   --plain    our mount without a cache in the place of the cached one
 #   --no-peers the same as all sections but peers
-#   CACHE_DIR: a directory on the disk to measure, ext4 or XFS (default /var/tmp); CACHE_ROUNDS, CACHE_SECONDS a measurement
+#   CACHE_DIR: a directory on the disk to measure (default /var/tmp); CACHE_FS: ext4 (default) or xfs, on the loop device, or
+#   none: CACHE_DIR itself; CACHE_ROUNDS; CACHE_SECONDS: of one measurement
 #
 # Every round measures all sides one after the other, in turns; a ratio is the median of the rounds' ratios.
 # shellcheck disable=SC2317 # sections, measurements and what they use are called by their names
@@ -32,9 +34,9 @@ done
 SECTIONS=${SECTIONS:-warm peers cold epochs weight outages}
 [ "$PEERS" = 1 ] || SECTIONS=${SECTIONS/peers/}
 BIN=${STOWAGE_BUILD_DIR:-$ROOT/build/release}/bin
-ROUNDS=${CACHE_ROUNDS:-7} SECONDS_EACH=${CACHE_SECONDS:-1} MIB=1024 SMALL=2000 TREE=50000 PEER_TREE=5000 EPOCHS=4 OUTAGE_S=15
+ROUNDS=${CACHE_ROUNDS:-7} SECONDS_EACH=${CACHE_SECONDS:-1} MIB=1024 SMALL=2000 TREE=50000 PEER_TREE=5000 EPOCHS=4 OUTAGE_S=15 DISK_GIB=24
 if [ "$QUICK" = 1 ]; then
-    ROUNDS=${CACHE_ROUNDS:-3} SECONDS_EACH=${CACHE_SECONDS:-0.3} MIB=128 SMALL=400 TREE=5000 PEER_TREE=1000 EPOCHS=3 OUTAGE_S=10
+    ROUNDS=${CACHE_ROUNDS:-3} SECONDS_EACH=${CACHE_SECONDS:-0.3} MIB=128 SMALL=400 TREE=5000 PEER_TREE=1000 EPOCHS=3 OUTAGE_S=10 DISK_GIB=5
 fi
 CONNECTIONS=4
 READERS=32 # of cold small files
@@ -73,6 +75,15 @@ mount -t tmpfs -o mode=755 none /run # rpcbind's socket is there
 mkdir -p /run/lock
 ip link set lo up
 ip address add 192.0.2.1/32 dev lo # without another address than 127.0.0.1 the server resolves none
+FILE_SYSTEM=${CACHE_FS:-ext4}
+if [ "$FILE_SYSTEM" != none ]; then
+    fallocate -l "${DISK_GIB}G" "$WORK/disk"
+    "mkfs.$FILE_SYSTEM" -q "$WORK/disk"
+    mkdir "$WORK/on"
+    mount -o loop,noatime "$WORK/disk" "$WORK/on" # the device goes with the mount, and that with the namespace
+    losetup --direct-io=on "$(df --output=source "$WORK/on" | tail -n 1)"
+    WORK=$WORK/on
+fi
 FIGURES=$WORK/figures RESULTS=$WORK/results
 : >"$RESULTS"
 
@@ -143,7 +154,16 @@ fill() {
     (cd "$WORK/native/tree" && printf '%s\n' * | xargs -P 4 -I{} diff -rq "$WORK/native/tree/{}" "$WORK/m/$side/tree/{}") ||
         die "$side: the tree differs from the original"
     reader all "$WORK/m/$side/small" 4 1 >/dev/null
-    reader seq "$WORK/m/$side/big" 0 >/dev/null
+    complete "$side"
+}
+# A file is complete a moment after its last byte was read; what an open has seen as incomplete stays so until it is closed,
+# and the kernel tells of that a moment later, too.
+complete() {
+    for _ in 1 2; do
+        sleep 1
+        reader seq "$WORK/m/$1/big" 0 >/dev/null
+    done
+    sleep 1
 }
 
 section_warm() {
@@ -172,8 +192,11 @@ section_warm() {
     reader all "$WORK/native/small" 4 1 >/dev/null
     turns small file/s native "$ROUNDS" native "${smalls[@]}"
     for mode in $modes; do side_stop "stowage_$mode"; done
-    for side in native stowage; do measure_tree "$side" >/dev/null; done
-    for figure in tree tree_stat tree_cold; do turns "$figure" s native "$ROUNDS" native stowage; done
+    cached_flags "$WORK/cache" ttl
+    stowage_start stowage_read_only "${flags[@]}" --read-only # the kernel does not ask for attributes after each read
+    for side in native stowage stowage_read_only; do measure_tree "$side" >/dev/null; done
+    for figure in tree tree_stat tree_cold; do turns "$figure" s native "$ROUNDS" native stowage stowage_read_only; done
+    side_stop stowage_read_only
     side_stop stowage
     report
 }
@@ -256,7 +279,7 @@ main() { # one function, so that bash has read all of this script before it runs
     # shellcheck disable=SC1091
     . "$WORK/nfs/env"
     say "# load before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
-    say "# disk: $(df --output=fstype,source "$WORK" | tail -n 1); $MIB MiB in one file, $SMALL files of 128 KiB, a tree of $TREE files"
+    say "# file system: $(df --output=fstype,source "$WORK" | tail -n 1); $MIB MiB in one file, $SMALL files of 128 KiB, a tree of $TREE files"
     [ "$PLAIN" = 0 ] || say "# --plain: what is called stowage is the mount without a cache"
     for section in $SECTIONS; do # in a sub-shell with -e of its own: the others go on when one fails
         (

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/origins.h"
 #include "lib/base/mem.h"
 
 static const char *const on_delete_names[] = {"delete", "retain", "archive", NULL};
@@ -54,6 +55,12 @@ static const struct field rows[] = {
      .value = "LOCATION",
      .check = check_share,
      .help = "a known share, SERVER[:NFS-PORT[:MOUNT-PORT]][+VERSION]/PATH; may be repeated"},
+    {.name = "origin",
+     .type = FIELD_LIST,
+     .offset = C(origins),
+     .value = "NAME=/PATH",
+     .check = origins_check,
+     .help = "a file system that is mounted here, for volumes of node groups with origin: mount; may be repeated"},
     {.name = "state-dir",
      .type = FIELD_TEXT,
      .offset = C(state_dir),

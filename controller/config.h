@@ -7,7 +7,7 @@
 
 struct config {
     char *socket, *local_socket, *state_dir, *http;
-    struct field_list shares, nodes;
+    struct field_list shares, nodes, origins;
     int64_t max_volumes_per_node;
     uint32_t threads, connections, copy_workers, remove_workers, default_permissions;
     uint32_t uid, gid; // of NFS calls

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "controller/config.h"
+#include "controller/origins.h"
 #include "controller/resume.h"
 #include "controller/snapshot.h"
 #include "controller/sweep.h"
@@ -25,6 +26,7 @@ struct process { // in the order of their making
     struct config config;
     struct tree_worker *worker;
     struct resume *resume;
+    struct origins *origins;
     struct shares *shares;
     struct volumes *volumes;
     struct snapshots *snapshots;
@@ -102,11 +104,16 @@ static int start_resume(struct process *p, struct err *err) {
     return resume_new(steps, ARRAY_SIZE(steps), &p->resume, err);
 }
 
+static int start_origins(struct process *p, struct err *err) {
+    return origins_new(&p->config.origins, &p->origins, err);
+}
+
 static int start_shares(struct process *p, struct err *err) {
     struct shares_options options = {
         .state_dir = p->config.state_dir,
         .connections = p->config.connections,
         .cred = {.uid = p->config.uid, .gid = p->config.gid},
+        .origins = p->origins,
         .opened = share_opened,
         .opened_arg = p,
     };
@@ -152,6 +159,8 @@ static int open_known(struct process *p, struct err *err) {
 static int start_csi(struct process *p, struct err *err) {
     p->class = (struct volume_class){
         .driver_name = SHARED_DRIVER_NAME,
+        .topology_key = NODE_GROUP_TOPOLOGY_KEY,
+        .topology_common = SHARED_TOPOLOGY_KEY,
         .volumes = &volume_ops,
         .volumes_self = p->volumes,
         .snapshots = &snapshot_ops,
@@ -177,9 +186,9 @@ static int start_http(struct process *p, struct err *err) {
 }
 
 static int start(struct process *p, struct err *err) {
-    static int (*const steps[])(struct process *, struct err *) = {start_worker,  start_resume,      start_shares,
-                                                                   start_volumes, start_snapshots,   open_known,
-                                                                   start_csi,     start_local_front, start_http};
+    static int (*const steps[])(struct process *, struct err *) = {
+        start_worker,    start_resume, start_origins, start_shares,      start_volumes,
+        start_snapshots, open_known,   start_csi,     start_local_front, start_http};
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
         r = steps[i](p, err);
@@ -195,6 +204,7 @@ static void stop(struct process *p) {
     p->snapshots = snapshots_free(p->snapshots);
     p->volumes = volumes_free(p->volumes);
     p->shares = shares_free(p->shares);
+    p->origins = origins_free(p->origins);
     config_done(&p->config);
 }
 

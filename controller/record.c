@@ -36,6 +36,7 @@ struct record *record_free(struct record *record) {
     free(record->sub_dir);
     free(record->source_id);
     free(record->group_id);
+    node_group_done(&record->group);
     free(record);
     return NULL;
 }

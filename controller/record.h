@@ -16,7 +16,8 @@
 #include "lib/base/err.h"
 #include "lib/base/hash.h"
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION                                                                                                 \
+    2 // that of node-group volumes, so that a controller that knows none leaves them alone; others have 1
 #define RECORD_SIZE_MAX (256 * 1024) // bytes of a file; 4,000 published nodes fit
 
 enum record_state {
@@ -46,6 +47,7 @@ struct record {
     uint32_t mount_permissions; // 0: as the server makes it
     int64_t uid, gid;           // -1: as the server makes it
     uint32_t connections;       // of a fuse mount; 0: default
+    struct node_group group;    // name NULL: of none
     struct record_node *nodes;
     size_t node_count;
 

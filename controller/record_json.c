@@ -51,11 +51,25 @@ static int set_nodes(struct json *json, const struct record *record) {
     return r < 0 ? r : json_set(json, "nodes", take_ptr(array));
 }
 
+static int set_setting(const char *name, const char *value, void *arg) {
+    return json_set_text(arg, name, value);
+}
+
+static int set_group(struct json *json, const struct node_group *group) {
+    struct json *settings cleanup(json_freep) = group->name ? json_object_new() : NULL;
+    if (!group->name)
+        return 0;
+    if (!settings || node_group_each(group, set_setting, settings) < 0)
+        return -ENOMEM;
+    return json_set(json, "group", take_ptr(settings));
+}
+
 static int set_all(struct json *json, const struct record *r) {
-    if (json_set_int(json, "version", RECORD_VERSION) < 0 || json_set_text(json, "kind", kind_name(r->kind)) < 0 ||
-        json_set_text(json, "name", r->name) < 0 || json_set_text(json, "state", state_names[r->state]) < 0 ||
-        json_set_int(json, "created", r->created_ns) < 0 || json_set_int(json, "bytes", r->bytes) < 0 ||
-        json_set_text(json, "location", r->location) < 0 || json_set_text(json, "subDir", r->sub_dir) < 0)
+    if (json_set_int(json, "version", r->group.name ? RECORD_VERSION : 1) < 0 ||
+        json_set_text(json, "kind", kind_name(r->kind)) < 0 || json_set_text(json, "name", r->name) < 0 ||
+        json_set_text(json, "state", state_names[r->state]) < 0 || json_set_int(json, "created", r->created_ns) < 0 ||
+        json_set_int(json, "bytes", r->bytes) < 0 || json_set_text(json, "location", r->location) < 0 ||
+        json_set_text(json, "subDir", r->sub_dir) < 0)
         return -ENOMEM;
     if (set_choice(json, "onDelete", on_delete_names, r->on_delete) < 0 ||
         set_choice(json, "mountMode", mount_mode_names, r->mount_mode) < 0 ||
@@ -64,8 +78,8 @@ static int set_all(struct json *json, const struct record *r) {
         return -ENOMEM;
     if (set_choice(json, "source", source_names, (int)r->source) < 0 ||
         json_set_text(json, "sourceId", r->source_id) < 0 || json_set_text(json, "groupId", r->group_id) < 0 ||
-        set_nodes(json, r) < 0 || set_list(json, "members", r->members, r->member_count) < 0 ||
-        set_list(json, "pins", r->pins, r->pin_count) < 0)
+        set_group(json, &r->group) < 0 || set_nodes(json, r) < 0 ||
+        set_list(json, "members", r->members, r->member_count) < 0 || set_list(json, "pins", r->pins, r->pin_count) < 0)
         return -ENOMEM;
     return 0;
 }
@@ -126,6 +140,20 @@ static int get_nodes(const struct json *json, struct record *record) {
     return 0;
 }
 
+// What this controller does not know of a group, or takes for wrong, was written by somebody else.
+static int get_setting(const char *name, const char *value, void *arg) {
+    int r = node_group_set(arg, name, value, NULL);
+    return r == -EINVAL ? -EBADMSG : r;
+}
+
+static int get_group(const struct json *json, struct node_group *group) {
+    const struct json *settings = json_get(json, "group");
+    if (!settings)
+        return 0;
+    int r = json_is_an_object(settings) ? json_each_text(settings, get_setting, group) : -EBADMSG;
+    return r == 0 && (!group->name || node_group_check(group, NULL) < 0) ? -EBADMSG : r;
+}
+
 static int get_owner(const struct json *json, struct record *record) {
     record->uid = json_get_int(json, "uid", -1);
     record->gid = json_get_int(json, "gid", -1);
@@ -153,6 +181,8 @@ static int get_all(const struct json *json, struct record *record) {
     if (record->bytes < 0 || (record->kind == SHARED_VOLUME && !json_get_text(json, "subDir")))
         return -EBADMSG;
     int r = get_owner(json, record);
+    if (r == 0)
+        r = get_group(json, &record->group);
     if (r == 0)
         r = get_text(json, "subDir", &record->sub_dir);
     if (r == 0)

@@ -38,8 +38,8 @@ static const struct {
 
 static int describe(const struct share *share, int code, const char *what, struct err *err) {
     if (code == -ETIMEDOUT)
-        return err_set(err, -EHOSTUNREACH, "cannot %s: NFS server %s does not answer; check the server and the network",
-                       what, share->text);
+        return err_set(err, -EHOSTUNREACH, "cannot %s: %s %s does not answer; check it and the network", what,
+                       share->location.origin ? "the file system of" : "NFS server", share->text);
     for (size_t i = 0; i < ARRAY_SIZE(remedies); i++)
         if (remedies[i].code == code)
             return err_set(err, code, "cannot %s on %s: %s", what, share->text, remedies[i].remedy);

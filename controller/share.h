@@ -83,6 +83,7 @@ int share_server_now(struct share *share, int64_t deadline_ns, int64_t *ret_s, s
 // ---- the registry -------------------------------------------------------------------------------------------
 
 struct shares;
+struct origins; // origins.h
 struct shares_options {
     const struct clock *clock; // NULL: clock_system
     const char *state_dir;     // where shares.json remembers them; NULL: not remembered
@@ -91,6 +92,7 @@ struct shares_options {
     // Opens a connection; NULL: nfs_share_open. Tests give the fake.
     int (*open)(void *arg, const struct nfs_options *options, struct nfs_share **ret, struct err *err);
     void *open_arg;
+    struct origins *origins; // of locations that name one; NULL: none
     // Called once after a share was opened (again), before its first use: resumes background work. It must not wait.
     void (*opened)(void *arg, struct share *share);
     void *opened_arg;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "controller/layout.h"
+#include "controller/origins.h"
 #include "controller/share.h"
 #include "controller/shares_file.h"
 #include "controller/store.h"
@@ -35,16 +36,6 @@ static void known_free(struct known *known) {
     free(known);
 }
 
-static int copy_location(const struct share_location *from, struct share_location *ret) {
-    *ret = *from;
-    ret->server = mem_strdup(from->server);
-    ret->path = mem_strdup(from->path);
-    if (ret->server && ret->path)
-        return 0;
-    share_location_done(ret);
-    return -ENOMEM;
-}
-
 // With the lock held.
 static int find_or_add(struct shares *shares, const char *text, const struct share_location *location,
                        struct known **ret, struct err *err) {
@@ -52,7 +43,7 @@ static int find_or_add(struct shares *shares, const char *text, const struct sha
     if (*ret)
         return 0;
     struct known *known = mem_zalloc(sizeof *known);
-    if (!known || copy_location(location, &known->location) < 0 || strmap_put(&shares->known, text, known) < 0) {
+    if (!known || share_location_copy(location, &known->location) < 0 || strmap_put(&shares->known, text, known) < 0) {
         known_free(known);
         return err_set(err, -ENOMEM, "out of memory");
     }
@@ -113,6 +104,23 @@ int shares_add(struct shares *shares, const struct share_location *location, str
     return r;
 }
 
+static int connect_share(const struct shares_options *options, const struct share_location *location,
+                         int64_t deadline_ns, struct nfs_share **ret, struct err *err) {
+    if (location->origin)
+        return origins_open(options->origins, location->origin, location->path, &options->cred, deadline_ns, ret, err);
+    struct nfs_options nfs = {
+        .server = location->server,
+        .path = location->path,
+        .version = location->version,
+        .nfs_port = location->nfs_port,
+        .mount_port = location->mount_port,
+        .connections = options->connections,
+        .cred = options->cred,
+        .deadline_ns = deadline_ns,
+    };
+    return options->open ? options->open(options->open_arg, &nfs, ret, err) : nfs_share_open(&nfs, ret, err);
+}
+
 // Connects and opens the layout; no lock is held.
 static int open_share(struct shares *shares, const struct share_location *location, const char *text, bool create,
                       int64_t deadline_ns, struct share **ret, struct err *err) {
@@ -122,21 +130,10 @@ static int open_share(struct shares *shares, const struct share_location *locati
     atomic_init(&share->references, 1);
     share->clock = shares->options.clock;
     share->store = store_new();
-    if (!share->store || copy_location(location, &share->location) < 0)
+    if (!share->store || share_location_copy(location, &share->location) < 0)
         return err_set(err, -ENOMEM, "out of memory");
     (void)memcpy(share->text, text, strlen(text) + 1);
-    struct nfs_options nfs = {
-        .server = location->server,
-        .path = location->path,
-        .version = location->version,
-        .nfs_port = location->nfs_port,
-        .mount_port = location->mount_port,
-        .connections = shares->options.connections,
-        .cred = shares->options.cred,
-        .deadline_ns = deadline_ns,
-    };
-    int r = shares->options.open ? shares->options.open(shares->options.open_arg, &nfs, &share->nfs, err)
-                                 : nfs_share_open(&nfs, &share->nfs, err);
+    int r = connect_share(&shares->options, location, deadline_ns, &share->nfs, err);
     if (r == -ETIMEDOUT)
         r = err_set(err, -EHOSTUNREACH, "NFS server %s does not answer; check the server and the network", text);
     if (r == -ENOENT) // the export itself, which may be on its way: not to be taken for an object that is not there
@@ -250,7 +247,7 @@ int shares_locations(struct shares *shares, struct share_location **ret, size_t 
         const struct known *known = slot->value;
         if (!known->kept)
             continue;
-        if (copy_location(&known->location, &list[count]) < 0) {
+        if (share_location_copy(&known->location, &list[count]) < 0) {
             shares_locations_done(list, count);
             return -ENOMEM;
         }

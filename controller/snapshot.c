@@ -103,7 +103,10 @@ int snapshot_check_parameters(const struct string_map *parameters, const struct 
             return err_set(err, -EINVAL,
                            "%s '%.80s' is not the volume's (%s): snapshots stay on the share of their volume; leave "
                            "the parameter out",
-                           key, value, server ? share->location.server : share->location.path);
+                           key, value,
+                           !server                  ? share->location.path
+                           : share->location.server ? share->location.server
+                                                    : share->text);
     }
     return 0;
 }

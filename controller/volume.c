@@ -100,6 +100,17 @@ static int add_nodes(const struct record *record, struct volume_info *info) {
     return 0;
 }
 
+static int add_setting(const char *name, const char *value, void *arg) {
+    return volume_info_add_context(arg, name, value);
+}
+
+static int add_group(const struct node_group *group, struct volume_info *info) {
+    info->topology = mem_strdup(group->name);
+    if (group->name && !info->topology)
+        return -ENOMEM;
+    return node_group_each(group, add_setting, info);
+}
+
 static int fill(struct share *share, const struct record *record, struct volume_info *info) {
     static const char *const modes[] = {"auto", "kernel", "fuse"};
     const struct share_location *at = &share->location;
@@ -112,14 +123,14 @@ static int fill(struct share *share, const struct record *record, struct volume_
     info->source_id = mem_strdup(record->source_id);
     if (!info->id || (record->source_id && !info->source_id))
         return -ENOMEM;
-    if (volume_info_add_context(info, SHARED_CONTEXT_SERVER, at->server) < 0 ||
+    if ((at->server && volume_info_add_context(info, SHARED_CONTEXT_SERVER, at->server) < 0) ||
         volume_info_add_context(info, SHARED_CONTEXT_SHARE, at->path) < 0 ||
         volume_info_add_context(info, SHARED_CONTEXT_SUBDIR, record->sub_dir) < 0 ||
         volume_info_add_context(info, SHARED_CONTEXT_MOUNT_MODE, modes[record->mount_mode]) < 0 ||
         add_number(info, SHARED_CONTEXT_NFS_PORT, at->nfs_port) < 0 ||
         add_number(info, SHARED_CONTEXT_MOUNT_PORT, at->mount_port) < 0 ||
         add_number(info, SHARED_CONTEXT_NFS_VERSION, (unsigned)at->version) < 0 ||
-        add_number(info, SHARED_CONTEXT_CONNECTIONS, record->connections) < 0)
+        add_number(info, SHARED_CONTEXT_CONNECTIONS, record->connections) < 0 || add_group(&record->group, info) < 0)
         return -ENOMEM;
     return add_nodes(record, info);
 }

@@ -118,7 +118,6 @@ static int any_capacity(struct volumes *volumes, int64_t deadline_ns, int64_t *r
 
 int volume_capacity(void *self, const struct call_context *ctx, const struct string_map *parameters,
                     const char *topology, struct capacity_info *ret, struct err *err) {
-    (void)topology; // shares are reached from everywhere
     struct shared_parameters p cleanup(shared_parameters_done) = {0};
     struct share_location location cleanup(share_location_done) = {0};
     int64_t deadline_ns = share_deadline(ctx);
@@ -130,7 +129,8 @@ int volume_capacity(void *self, const struct call_context *ctx, const struct str
         r = shared_parameters_parse(parameters, &p, err);
         if (r == 0)
             r = shared_parameters_location(&p, &location, err);
-        if (r == 0)
+        bool elsewhere = r == 0 && p.group.name && topology && !str_eq(topology, p.group.name);
+        if (r == 0 && !elsewhere) // shares are reached from everywhere, volumes of a group from its nodes
             r = ask_capacity(self, &location, deadline_ns, &bytes, err);
     }
     if (r == 0)

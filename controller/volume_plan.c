@@ -101,6 +101,24 @@ int plan_apply_mutable(struct record *record, const struct string_map *parameter
     return 0;
 }
 
+// Where the volume can be used is told by its group alone; the request must have room for that (CSI specification,
+// CreateVolume, "Unable to provision in `accessible_topology`": RESOURCE_EXHAUSTED).
+static int check_place(const struct volume_create_request *request, const struct node_group *group, struct err *err) {
+    struct str wanted cleanup_str = {0};
+    if (!group->name || request->topology_count == 0)
+        return 0;
+    for (size_t i = 0; i < request->topology_count; i++) {
+        if (str_eq(request->topologies[i], group->name))
+            return 0;
+        if (i < 4)
+            (void)str_printf(&wanted, "%s'%s'", i ? ", " : "", request->topologies[i]);
+    }
+    return err_set(err, -ENOSPC,
+                   "the volume is of node group '%s' (nodeGroup), but wanted on nodes of group %s%s; let the "
+                   "allowedTopologies of its class name its group, or the pod ask for a node of it",
+                   group->name, str_text(&wanted), request->topology_count > 4 ? ", …" : "");
+}
+
 static int set_location(struct plan *plan, struct err *err) {
     char id[CSI_ID_MAX + 1];
     int r = shared_id_format(SHARED_VOLUME, plan->record->key, &plan->location, id, err);
@@ -119,6 +137,8 @@ int plan_make(struct volumes *volumes, const struct volume_create_request *reque
         r = volume_check_capability(&request->capabilities[i], err);
     if (r == 0)
         r = shared_parameters_parse(&request->parameters, &p, err);
+    if (r == 0)
+        r = check_place(request, &p.group, err);
     if (r < 0)
         return r;
     plan.record = record_new(SHARED_VOLUME, request->name);
@@ -141,6 +161,8 @@ int plan_make(struct volumes *volumes, const struct volume_create_request *reque
         r = set_location(&plan, err);
     if (r < 0)
         return r;
+    plan.record->group = p.group;
+    p.group = (struct node_group){0};
     *ret = plan;
     plan = (struct plan){0};
     return 0;
@@ -162,6 +184,8 @@ int plan_compare(const struct plan *plan, const struct record *have, struct err 
         differs = "uid or gid";
     else if (have->mount_mode != want->mount_mode || have->connections != want->connections)
         differs = "mountMode or connections";
+    else if (!node_group_equal(&have->group, &want->group))
+        differs = "nodeGroup, cache or origin";
     else if (have->source != want->source || !str_eq(have->source_id, want->source_id))
         differs = "content source";
     if (differs)

@@ -23,10 +23,14 @@ int map_write(const struct csi_call *call, const ProtobufCMessageDescriptor *ent
 // Topologies: of their segments only the class's own key counts here.
 // The value a topology gives; NULL: it says nothing about the key.
 const char *topology_read(const struct csi_call *call, const Csi__V1__Topology *topology);
-// Where a volume is wanted: the preferred first, then what else is requisite. -EINVAL: a topology without the key.
+// Where a volume is wanted: the preferred first, then what else is requisite. -EINVAL: a topology without the key, unless
+// nodes may be without it (volume_class.topology_common).
 int topologies_read(const struct csi_call *call, const Csi__V1__TopologyRequirement *requirement,
                     struct volume_create_request *ret, struct err *err) must_check;
 int topology_write(const struct csi_call *call, const char *value, Csi__V1__Topology **ret, struct err *err) must_check;
+// Of a node: `value` NULL, it has none. *ret stays as it is where nothing is to be said.
+int topology_write_node(const struct csi_call *call, const char *value, Csi__V1__Topology **ret,
+                        struct err *err) must_check;
 
 // A new message with defaults, of the arena.
 void *message_new(const struct csi_call *call, const ProtobufCMessageDescriptor *type, struct err *err) must_check;

@@ -49,5 +49,5 @@ int csi_node_get_info(const struct csi_call *call, const Csi__V1__NodeGetInfoReq
         return r;
     response->max_volumes_per_node = info.max_volumes;
     r = text_write(call, info.id, &response->node_id, err);
-    return r < 0 || !info.topology ? r : topology_write(call, info.topology, &response->accessible_topology, err);
+    return r < 0 ? r : topology_write_node(call, info.topology, &response->accessible_topology, err);
 }

@@ -131,12 +131,40 @@ static const struct fields table = {.rows = rows, .count = ARRAY_SIZE(rows), .ki
 
 void shared_parameters_done(struct shared_parameters *p) {
     fields_done(&table, p);
+    node_group_done(&p->group);
 }
 
 int shared_parameters_set(struct shared_parameters *p, const char *name, const char *value, struct err *err) {
     if (!fields_find(&table, name) && str_starts(name, "csi.storage.k8s.io/"))
         return 0;
-    return fields_set(&table, p, name, value, err);
+    return node_group_is_setting(name) ? node_group_set(&p->group, name, value, err)
+                                       : fields_set(&table, p, name, value, err);
+}
+
+// A mounted origin takes the place of the server; its `share` is a directory of it.
+static int check_origin(struct shared_parameters *p, struct err *err) {
+    if (p->group.origin == ORIGIN_NFS)
+        return fields_required(&table, p, err);
+    if (p->server || p->nfs_port || p->mount_port || p->nfs_version || p->connections)
+        return err_set(err, -EINVAL,
+                       "server, nfsPort, mountPort, nfsVersion and connections are of an NFS share; "
+                       "remove them, or origin: mount");
+    if (str_empty(p->group.origin_name))
+        return err_set(err, -EINVAL,
+                       "origin: mount needs originName, as stowage-controller --origin has it, so that "
+                       "volumes can be made there");
+    if (!p->share)
+        p->share = mem_strdup("/");
+    return p->share ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+static int check_group(const struct shared_parameters *p, struct err *err) {
+    int r = node_group_check(&p->group, err);
+    if (r == 0 && p->group.name && p->mount_mode == MOUNT_MODE_KERNEL)
+        r = err_set(err, -EINVAL,
+                    "mountMode: kernel has no cache of Stowage's; remove it from a class with nodeGroup, "
+                    "whose volumes are mounted in user space");
+    return r;
 }
 
 // "[fd00::5]" and "/data/" are taken as "fd00::5" and "/data", so that one share has one id.
@@ -144,8 +172,8 @@ static void normalise(struct shared_parameters *p) {
     size_t len = strlen(p->share);
     while (len > 1 && p->share[len - 1] == '/')
         p->share[--len] = '\0';
-    len = strlen(p->server);
-    if (p->server[0] == '[') {
+    len = p->server ? strlen(p->server) : 0;
+    if (len && p->server[0] == '[') {
         memmove(p->server, p->server + 1, len - 2);
         p->server[len - 2] = '\0';
     }
@@ -157,7 +185,9 @@ int shared_parameters_parse(const struct string_map *parameters, struct shared_p
     for (size_t i = 0; r == 0 && i < parameters->count; i++)
         r = shared_parameters_set(&p, parameters->items[i].key, parameters->items[i].value, err);
     if (r == 0)
-        r = fields_required(&table, &p, err);
+        r = check_group(&p, err);
+    if (r == 0)
+        r = check_origin(&p, err);
     if (r == 0 && (p.nfs_version == 1 || p.nfs_version == 2))
         r = err_set(err, -EINVAL, "parameter 'nfsVersion' is %u; give 3 or 4", p.nfs_version);
     if (r < 0)
@@ -170,17 +200,20 @@ int shared_parameters_parse(const struct string_map *parameters, struct shared_p
 
 void shared_parameters_print_help(void) {
     fields_print_help(&table);
+    node_group_print_help();
 }
 
 int shared_parameters_location(const struct shared_parameters *p, struct share_location *ret, struct err *err) {
+    bool mounted = p->group.origin == ORIGIN_MOUNT;
     struct share_location location cleanup(share_location_done) = {
-        .server = mem_strdup(p->server),
+        .origin = mounted ? mem_strdup(p->group.origin_name) : NULL,
+        .server = mounted ? NULL : mem_strdup(p->server),
         .path = mem_strdup(p->share),
         .nfs_port = (uint16_t)p->nfs_port,
         .mount_port = (uint16_t)p->mount_port,
         .version = (int)p->nfs_version,
     };
-    if (!location.server || !location.path)
+    if ((!location.server && !location.origin) || !location.path)
         return err_set(err, -ENOMEM, "out of memory");
     if (location.mount_port && !location.nfs_port)
         location.nfs_port = 2049;

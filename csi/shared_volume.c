@@ -9,7 +9,10 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
+#define ORIGIN_PREFIX "mount=" // no server's name holds '='
+
 void share_location_done(struct share_location *location) {
+    free(location->origin);
     free(location->server);
     free(location->path);
     *location = (struct share_location){0};
@@ -45,7 +48,9 @@ static bool is_share_path(const char *path) {
 }
 
 static int location_bad(const char *text, const char *why, struct err *err) {
-    return err_set(err, -EINVAL, "share location '%.80s': %s; write SERVER[:NFS-PORT[:MOUNT-PORT]][+VERSION]/PATH",
+    return err_set(err, -EINVAL,
+                   "share location '%.80s': %s; write SERVER[:NFS-PORT[:MOUNT-PORT]][+VERSION]/PATH, or " ORIGIN_PREFIX
+                   "ORIGIN/PATH",
                    text, why);
 }
 
@@ -65,9 +70,40 @@ static int parse_port(const char **at, uint16_t *ret) {
     return r;
 }
 
+int share_location_copy(const struct share_location *from, struct share_location *ret) {
+    *ret = *from;
+    ret->origin = mem_strdup(from->origin);
+    ret->server = mem_strdup(from->server);
+    ret->path = mem_strdup(from->path);
+    if (ret->path && (ret->server || !from->server) && (ret->origin || !from->origin))
+        return 0;
+    share_location_done(ret);
+    return -ENOMEM;
+}
+
+static int parse_origin(const char *text, struct share_location *ret, struct err *err) {
+    struct share_location found cleanup(share_location_done) = {0};
+    struct node_group group cleanup(node_group_done) = {0};
+    const char *at = text + strlen(ORIGIN_PREFIX);
+    size_t len = strcspn(at, "/");
+    found.origin = mem_strndup(at, len);
+    found.path = mem_strdup(at + len);
+    if (!found.origin || !found.path)
+        return err_set(err, -ENOMEM, "out of memory");
+    if (node_group_set(&group, "originName", found.origin, NULL) < 0)
+        return location_bad(text, "no name of an origin behind '" ORIGIN_PREFIX "'", err);
+    if (!is_share_path(found.path))
+        return location_bad(text, "the path is absolute, without '..', empty components or a '/' at its end", err);
+    *ret = found;
+    found = (struct share_location){0};
+    return 0;
+}
+
 int share_location_parse(const char *text, struct share_location *ret, struct err *err) {
     struct share_location found cleanup(share_location_done) = {0};
     const char *at = text;
+    if (str_starts(text, ORIGIN_PREFIX))
+        return parse_origin(text, ret, err);
     if (*at == '[') {
         size_t len = strcspn(at + 1, "]");
         if (at[1 + len] != ']' || !is_ipv6(at + 1, len))
@@ -101,8 +137,11 @@ int share_location_parse(const char *text, struct share_location *ret, struct er
 
 int share_location_format(const struct share_location *location, char ret[CSI_ID_MAX + 1], struct err *err) {
     struct str text cleanup_str = {0};
-    bool bracket = strchr(location->server, ':') != NULL;
-    (void)str_printf(&text, bracket ? "[%s]" : "%s", location->server);
+    bool bracket = location->server && strchr(location->server, ':');
+    if (location->origin)
+        (void)str_printf(&text, ORIGIN_PREFIX "%s", location->origin);
+    else
+        (void)str_printf(&text, bracket ? "[%s]" : "%s", location->server);
     if (location->nfs_port || location->mount_port)
         (void)str_printf(&text, ":%u", location->nfs_port ? location->nfs_port : 2049u);
     if (location->mount_port)

@@ -6,6 +6,7 @@
 //     v-<26 characters of base32>@<server>[:<nfs port>[:<mount port>]][+<nfs version>]/<share path without first '/'>
 //     v-mzxw6ytboi5dmnzqmfzwizdfmy@10.0.0.5/exports/data
 //     s-…@[fd00::5]:12049:12050+3/export          ("s-" a snapshot, "g-" a snapshot group)
+//     v-…@mount=lustre/projects                   (a directory of the origin "lustre" that the controller has mounted)
 //
 // The 26 characters are hash_id() of the CSI name, so the same name on the same share is the same volume on every
 // controller. A server and share that do not fit into CSI_ID_MAX are refused when the volume is created.
@@ -15,6 +16,7 @@
 
 #include <stdint.h>
 
+#include "csi/node_group.h"
 #include "csi/volume.h"
 #include "lib/base/hash.h"
 
@@ -24,15 +26,18 @@ enum shared_kind { SHARED_VOLUME = 'v', SHARED_SNAPSHOT = 's', SHARED_GROUP = 'g
 
 // Where a share is. Texts are allocated copies.
 struct share_location {
-    char *server;                  // without brackets
+    char *origin;                  // a mounted file system by its name (stowage-controller --origin); NULL: NFS
+    char *server;                  // without brackets; NULL with an origin, which has no ports and no version either
     char *path;                    // "/...", without a trailing '/' (but "/" itself)
     uint16_t nfs_port, mount_port; // 0: default
     int version;                   // 3, 4, or 0: try
 };
 void share_location_done(struct share_location *location);
-// The form behind the "@" of an id, also taken by --share: "10.0.0.5:12049:12050+3/export". -EINVAL with the remedy.
+// The form behind the "@" of an id, also taken by --share: "10.0.0.5:12049:12050+3/export", or "mount=lustre/projects".
+// -EINVAL with the remedy.
 int share_location_parse(const char *text, struct share_location *ret, struct err *err) must_check;
 int share_location_format(const struct share_location *location, char ret[CSI_ID_MAX + 1], struct err *err) must_check;
+int share_location_copy(const struct share_location *from, struct share_location *ret) must_check; // -ENOMEM
 
 struct shared_id {
     enum shared_kind kind;
@@ -53,6 +58,7 @@ int shared_id_format(enum shared_kind kind, const char *key, const struct share_
 #define SHARED_CONTEXT_MOUNT_PORT "mountPort"    // absent: default
 #define SHARED_CONTEXT_NFS_VERSION "nfsVersion"  // absent: kernel chooses 4.2 downwards; fuse tries 3, then 4
 #define SHARED_CONTEXT_CONNECTIONS "connections" // of one fuse mount; absent: 4
+// and the settings of csi/node_group.h, of a node-group volume. With origin: mount there is no server.
 
 // StorageClass parameters of the class (names matched without case, csi-driver-nfs's first).
 enum on_delete { ON_DELETE_DELETE, ON_DELETE_RETAIN, ON_DELETE_ARCHIVE };
@@ -66,6 +72,7 @@ struct shared_parameters {
     int mount_mode;                 // enum mount_mode
     uint32_t nfs_port, mount_port, nfs_version, connections; // 0: default
     char *pvc_name, *pvc_namespace, *pv_name; // csi.storage.k8s.io/…, from external-provisioner --extra-create-metadata
+    struct node_group group;
 };
 void shared_parameters_done(struct shared_parameters *p);
 // Strict: an unknown name is refused with the list of the known ones; csi.storage.k8s.io/* that the CO may add

@@ -74,7 +74,8 @@ struct volume_create_request {
     struct string_map parameters, mutable_parameters;
     enum content_source source;
     const char *source_id;
-    // Where it must be usable: values of the class's topology key, any of them will do. Count 0: anywhere.
+    // Where it must be usable: values of the class's topology key, any of them will do. Count 0: anywhere. Where only some
+    // volumes of the class are bound to a value (topology_common), preferences do not count.
     const char *const *topologies;
     size_t topology_count;
 };
@@ -202,9 +203,11 @@ struct node_ops {
 // What a process serves. A class with neither volumes nor node is a front: it tells what the plugin can do as a whole, for
 // the one sidecar of a cluster whose nodes have the volumes, and serves nothing.
 struct volume_class {
-    const char *driver_name;          // "csi.stowage.dev"
-    const char *topology_key;         // of volumes that only some nodes reach; NULL: all nodes reach all
-    bool node_expands;                // growing needs the node as well (NodeExpandVolume)
+    const char *driver_name;  // "csi.stowage.dev"
+    const char *topology_key; // of volumes that only some nodes reach; NULL: all nodes reach all
+    const char
+        *topology_common; // a key that every node has, as "true", since it may have no topology_key; NULL: all have
+    bool node_expands;    // growing needs the node as well (NodeExpandVolume)
     const struct volume_ops *volumes; // NULL in a process without a controller part
     void *volumes_self;
     const struct snapshot_ops *snapshots;

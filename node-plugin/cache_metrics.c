@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node-plugin/cache_metrics.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/base/metrics.h"
 #include "lib/cache/cache.h"
@@ -13,7 +15,7 @@
 static struct {
     const char *dir;
     int64_t read_ns;
-    bool up;
+    bool up, read;
     struct cache_disk disk;
     struct cache_figures *figures; // owned
     size_t count;
@@ -27,7 +29,11 @@ static void refresh(void) {
     look.figures = NULL;
     look.count = 0;
     look.read_ns = now;
-    look.up = cache_read_figures(look.dir, &look.disk, &look.figures, &look.count, NULL) == 0;
+    look.disk = (struct cache_disk){0};
+    int r = cache_read_figures(look.dir, &look.disk, &look.figures, &look.count, NULL);
+    look.read = r == 0;
+    look.up =
+        r == 0 || (r == -ENOENT && access(look.dir, R_OK | X_OK) == 0); // before the first volume there is no index
 }
 
 struct source {
@@ -62,7 +68,7 @@ static void collect_volumes(void *arg, struct str *out) {
 static void collect_disk(void *arg, struct str *out) {
     const struct source *source = arg;
     refresh();
-    if (look.up)
+    if (look.read)
         (void)str_printf(out, "%s %" PRIu64 "\n", source->name, value_at(&look.disk, source->offset));
 }
 
@@ -75,7 +81,7 @@ static double is_up(void *arg) {
 static double is_sick(void *arg) {
     (void)arg;
     refresh();
-    return look.up && look.disk.sick;
+    return look.disk.sick;
 }
 
 #define OF(member) offsetof(struct cache_figures, member)

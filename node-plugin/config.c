@@ -51,6 +51,23 @@ static const struct field rows[] = {
      "pool that pods may take volumes from without a claim, '*' for every one; may be repeated (default none)"},
     {"local-socket", FIELD_TEXT, AT(local_socket), "/run/stowage/local.sock", "PATH",
      "unix socket on which CSI is served for local volumes, where there is a pool"},
+    {"node-group", FIELD_TEXT, AT(node_group), NULL, "NAME",
+     "group of nodes that this one is of, for volumes with nodeGroup (default: in a cluster, the label "
+     "stowage.dev/node-group of the node)",
+     .check = node_group_check_name},
+    {"cache-dir", FIELD_TEXT, AT(cache_dir), NULL, "DIR",
+     "where volumes of the node group are cached, on ext4 or XFS; the mount service must see it at the same path "
+     "(default "
+     "none)",
+     .check = check_path},
+    {"cache-memory", FIELD_BYTES, AT(cache_memory), "256Mi", "SIZE",
+     "memory for the buffers of all cached volumes of this node together", .min = 16 << 20, .max = INT64_MAX},
+    {"cache-keep-free", FIELD_U32, AT(cache_keep_free), "10", "PERCENT",
+     "part of the cache's disk that caches leave free, of its bytes and of its inodes", .min = 1, .max = 90},
+    {"origin-path-allowed", FIELD_LIST, AT(origin_paths), NULL, "DIR",
+     "directory of this node that volumes with origin: mount may read through originPath, and all below it; the mount "
+     "service must see it at the same path; may be repeated (default none)",
+     .check = check_path},
     {"http", FIELD_TEXT, AT(http), "", "HOST:PORT", "address of /healthz and /metrics, empty for none"},
     {"threads", FIELD_U32, AT(threads), "16", "N", "requests served at once", .min = 1, .max = 256},
     {"log-level", FIELD_CHOICE, AT(log_level), "info", "LEVEL", "least important lines that are logged",

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/str.h"
 
-#define ARGS_MAX 40
+#define ARGS_MAX 64 // what a mount service takes
 #define KILL_WAIT_NS (500 * NS_PER_MS)
 #define DEFAULT_CONNECTIONS 4
 
@@ -19,7 +20,7 @@
 struct command {
     const char *args[ARGS_MAX];
     size_t count;
-    char numbers[4][16];
+    char numbers[8][24];
     size_t number_count;
 };
 
@@ -30,11 +31,11 @@ static void add(struct command *command, const char *flag, const char *value) {
     command->args[command->count++] = value;
 }
 
-static void add_number(struct command *command, const char *flag, uint32_t value) {
+static void add_number(struct command *command, const char *flag, int64_t value) {
     if (value == 0)
         return;
     char *text = command->numbers[command->number_count++];
-    (void)snprintf(text, sizeof command->numbers[0], "%u", value);
+    (void)snprintf(text, sizeof command->numbers[0], "%" PRId64, value);
     add(command, flag, text);
 }
 
@@ -43,18 +44,42 @@ static uint32_t first_of(uint32_t a, uint32_t b, uint32_t c) {
 }
 
 // What the mount options say goes before what the volume says.
-static void build(struct command *command, const struct mounter_options *options, const struct mount_request *request) {
-    const struct volume_source *source = request->source;
-    const struct mount_options *flags = request->options;
+static void add_nfs(struct command *command, const struct volume_source *source, const struct mount_options *flags) {
     add(command, "--server", source->server);
     add(command, "--share", source->share);
     add(command, "--sub-dir", source->sub_dir);
-    add(command, "--mount-point", request->target);
-    add(command, "--fs-name", source->name);
     add_number(command, "--nfs-port", first_of(flags->port, source->nfs_port, 0));
     add_number(command, "--mount-port", first_of(flags->mount_port, source->mount_port, 0));
     add_number(command, "--nfs-version", first_of(flags->version, source->nfs_version, 0));
     add_number(command, "--connections", first_of(flags->connections, source->connections, DEFAULT_CONNECTIONS));
+}
+
+static void add_cache(struct command *command, const struct mounter_options *options, const struct node_group *group,
+                      const char *volume) {
+    add(command, "--cache-dir", options->cache_dir);
+    add(command, "--cache-volume", volume);
+    add(command, "--cache-mode", cache_mode_name((enum cache_mode)group->cache_mode));
+    if (group->cache_mode == CACHE_MODE_TTL)
+        add_number(command, "--cache-ttl", first_of(group->cache_ttl, CACHE_TTL_DEFAULT_S, 0));
+    add_number(command, "--cache-size", group->cache_size);
+    add_number(command, "--cache-memory", options->cache_memory);
+    add_number(command, "--cache-keep-free", options->cache_keep_free);
+    add(command, "--warm-up", group->warm_up);
+}
+
+static void build(struct command *command, const struct mounter_options *options, const struct mount_request *request) {
+    const struct volume_source *source = request->source;
+    const struct mount_options *flags = request->options;
+    if (request->origin_root) {
+        add(command, "--origin-path", request->origin_root);
+        add(command, "--sub-dir", request->origin_dir);
+    } else {
+        add_nfs(command, source, flags);
+    }
+    add(command, "--mount-point", request->target);
+    add(command, "--fs-name", source->name);
+    if (source->group.name && !str_empty(options->cache_dir))
+        add_cache(command, options, &source->group, request->volume);
     add(command, "--log-level", options->log_level);
     add(command, "--log-format", options->log_format);
     add(command, "--ready-fd", "3");

@@ -76,6 +76,12 @@ static int refuse_misplaced(const char *name, struct err *err) {
         {"capacity", no_size},
         {"storage", no_size},
     };
+    if (node_group_is_setting(name))
+        return err_set(
+            err, -EINVAL,
+            "volume attribute '%s' is of node-group volumes, which are no inline volumes: the scheduler must "
+            "know their nodes; use a claim or a PersistentVolume",
+            name);
     for (size_t i = 0; i < ARRAY_SIZE(misplaced); i++)
         if (str_eq_nocase(misplaced[i].name, name))
             return err_set(err, -EINVAL, "volume attribute '%s' does not belong to an inline volume: %s", name,

@@ -11,7 +11,9 @@
 #include "lib/base/str.h"
 #include "lib/http/health.h"
 #include "lib/mount/child.h"
+#include "node-plugin/cache_metrics.h"
 #include "node-plugin/config.h"
+#include "node-plugin/group.h"
 #include "node-plugin/local/local.h"
 #include "node-plugin/metrics.h"
 #include "node-plugin/node.h"
@@ -91,7 +93,11 @@ static int start_local(const struct node_config *config, struct local *local, st
 static int serve(const struct node_config *config, struct node *node, struct local *local, const sigset_t *signals,
                  struct err *err) {
     struct volume_class local_volumes;
-    struct volume_class class = {.driver_name = SHARED_DRIVER_NAME, .node = &node_ops, .node_self = node};
+    struct volume_class class = {.driver_name = SHARED_DRIVER_NAME,
+                                 .topology_key = NODE_GROUP_TOPOLOGY_KEY,
+                                 .topology_common = SHARED_TOPOLOGY_KEY,
+                                 .node = &node_ops,
+                                 .node_self = node};
     struct csi_server_options options = {.socket = config->socket, .class = &class, .threads = config->threads};
     struct http_health *http cleanup(http_health_freep) = NULL;
     if (!str_empty(config->http)) {
@@ -121,13 +127,36 @@ static int make_local(const struct node_config *config, struct local **ret, stru
     return config->pools.count > 0 ? local_new(&options, ret, err) : 0;
 }
 
+static int find_group(const struct node_config *config, char **ret, struct err *err) {
+    int r = node_group_find(config, ret, err);
+    if (r == 0 && *ret)
+        log_info("node group", LOG_S("group", *ret), LOG_S("cache_dir", config->cache_dir ? config->cache_dir : ""));
+    if (r == 0 && *ret && str_empty(config->cache_dir))
+        log_warning("this node is of a group and has no --cache-dir, so it cannot serve the group's volumes",
+                    LOG_S("group", *ret));
+    return r;
+}
+
 static int run(const struct node_config *config, struct err *err) {
     sigset_t signals;
     block_signals(&signals);
-    struct mounter_options mounter_options = {choose_launcher(config), node_config_log_level(config),
-                                              node_config_log_format(config)};
+    struct mounter_options mounter_options = {
+        .launcher = choose_launcher(config),
+        .log_level = node_config_log_level(config),
+        .log_format = node_config_log_format(config),
+        .cache_dir = config->cache_dir,
+        .cache_memory = config->cache_memory,
+        .cache_keep_free = config->cache_keep_free,
+    };
+    char *group cleanup_free = NULL;
+    int r = find_group(config, &group, err);
+    if (r < 0)
+        return r;
     struct node_options options = {
         .node_id = node_config_node_id(config),
+        .node_group = group,
+        .cache_dir = config->cache_dir,
+        .origin_paths = &config->origin_paths,
         .max_volumes = config->max_volumes,
         .mount_mode = (enum mount_mode)config->mount_mode,
         .mounter = mounter_system(&mounter_options),
@@ -136,7 +165,11 @@ static int run(const struct node_config *config, struct err *err) {
         .inline_dir = config->inline_dir,
     };
     node_metrics_register();
-    int r = wait_for_service(config, &mounter_options.launcher, err);
+    if (!str_empty(config->cache_dir))
+        cache_metrics_register(config->cache_dir);
+    if (!str_empty(config->cache_dir))
+        cache_metrics_register(config->cache_dir);
+    r = wait_for_service(config, &mounter_options.launcher, err);
     if (r < 0)
         return r;
     choose_mode(config, &mounter_options.launcher, &options.probe);

@@ -22,6 +22,9 @@ struct mount_request {
     const struct volume_source *source;
     const struct mount_options *options;
     const char *target;
+    const char *volume;      // its id, by which its part of a cache is known
+    const char *origin_root; // of a mounted origin: where it is on this node; NULL: NFS
+    const char *origin_dir;  // with it: the volume's directory below, "" for all of it
 };
 
 struct mounter_ops {
@@ -45,5 +48,8 @@ struct mounter {
 struct mounter_options {
     struct launcher launcher; // of FUSE daemons
     const char *log_level, *log_format;
+    const char *cache_dir;    // of node-group volumes; NULL or "": none
+    int64_t cache_memory;     // bytes for the buffers of all daemons together; 0: the daemon's default
+    uint32_t cache_keep_free; // per cent of the disk; 0: the daemon's default
 };
 struct mounter mounter_system(const struct mounter_options *options); // borrows the options

@@ -132,7 +132,7 @@ struct node *node_free(struct node *node) {
 static int info(void *self, struct node_info *ret, struct err *err) {
     const struct node *node = self;
     (void)err;
-    *ret = (struct node_info){.max_volumes = node->options->max_volumes};
+    *ret = (struct node_info){.max_volumes = node->options->max_volumes, .topology = node->options->node_group};
     (void)snprintf(ret->id, sizeof ret->id, "%s", node->options->node_id);
     return 0;
 }

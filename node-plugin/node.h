@@ -25,8 +25,11 @@
 
 struct node_options {
     const char *node_id;
-    int64_t max_volumes;        // 0: no limit
-    enum mount_mode mount_mode; // of volumes that leave it open
+    const char *node_group;                // the group that this node is of; NULL: none
+    const char *cache_dir;                 // where volumes of the group are cached; NULL or "": they cannot be had
+    const struct field_list *origin_paths; // where mounted origins may be (origin.h); NULL: nowhere
+    int64_t max_volumes;                   // 0: no limit
+    enum mount_mode mount_mode;            // of volumes that leave it open
     struct mount_mode_probe probe;
     struct mounter mounter;
     const char *state_dir;

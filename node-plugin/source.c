@@ -61,6 +61,7 @@ static const struct fields fields = {rows, ARRAY_SIZE(rows), "volume context key
 
 void volume_source_done(struct volume_source *source) {
     fields_done(&fields, source);
+    node_group_done(&source->group);
     free(source->directory);
     free(source->name);
     *source = (struct volume_source){0};
@@ -88,21 +89,49 @@ static int join(struct volume_source *s, struct err *err) {
         s->directory = mem_strdup("/");
     else
         s->directory = mem_printf("%.*s%s%.*s", (int)share, s->share, sub ? "/" : "", (int)sub, sub ? s->sub_dir : "");
-    bool v6 = strchr(s->server, ':') != NULL;
-    s->name = s->directory ? mem_printf(v6 ? "[%s]:%s" : "%s:%s", s->server, s->directory) : NULL;
+    const struct node_group *group = &s->group;
+    const char *host = s->server ? s->server : group->origin_path ? group->origin_path : group->origin_source;
+    bool v6 = s->server && strchr(s->server, ':');
+    s->name = s->directory ? mem_printf(v6 ? "[%s]:%s" : "%s:%s", host, s->directory) : NULL;
     return s->name ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+static int check_origin(struct volume_source *s, struct err *err) {
+    if (s->group.origin == ORIGIN_NFS)
+        return fields_required(&fields, s, err);
+    if (s->server)
+        return err_set(err, -EINVAL, "volume context has server '%.60s' and origin: mount; it can have one of them",
+                       s->server);
+    if (!s->share)
+        s->share = mem_strdup("/");
+    return s->share ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+static int check_group(const struct volume_source *s, struct err *err) {
+    int r = node_group_check(&s->group, err);
+    if (r == 0 && s->group.name && s->mount_mode == MOUNT_MODE_KERNEL)
+        r = err_set(err, -EINVAL, "a node-group volume is mounted in user space; remove mountMode: kernel");
+    return r;
+}
+
+static int set(struct volume_source *s, const char *key, const char *value, struct err *err) {
+    if (node_group_is_setting(key))
+        return node_group_set(&s->group, key, value, err);
+    return fields_find(&fields, key) ? fields_set(&fields, s, key, value, err) : 0;
 }
 
 int volume_source_parse(const struct string_map *context, struct volume_source *ret, struct err *err) {
     struct volume_source source cleanup(volume_source_done) = {0};
     int r = 0;
     for (size_t i = 0; i < context->count && r == 0; i++)
-        if (fields_find(&fields, context->items[i].key))
-            r = fields_set(&fields, &source, context->items[i].key, context->items[i].value, err);
+        r = set(&source, context->items[i].key, context->items[i].value, err);
     if (r == 0)
-        r = fields_required(&fields, &source, err);
+        r = check_group(&source, err);
+    if (r == 0)
+        r = check_origin(&source, err);
     if (r == 0) {
-        strip_brackets(source.server);
+        if (source.server)
+            strip_brackets(source.server);
         r = join(&source, err);
     }
     if (r < 0)

@@ -14,11 +14,12 @@
 #include "lib/base/err.h"
 
 struct volume_source {
-    char *server, *share, *sub_dir;
-    int mount_mode;                                          // enum mount_mode
+    char *server, *share, *sub_dir; // server NULL: the origin is a mounted file system (group.origin)
+    int mount_mode;                 // enum mount_mode
     uint32_t nfs_port, mount_port, nfs_version, connections; // 0: default
+    struct node_group group;                                 // name NULL: no node-group volume
     char *directory;                                         // share and sub_dir joined: "/exports/data/pvc-1"
-    char *name; // what mountinfo shows as the source: "10.0.0.5:/exports/data/pvc-1"
+    char *name; // what mountinfo shows as the source: "10.0.0.5:/exports/data/pvc-1", "/mnt/lustre:/projects/pvc-1"
 };
 
 int volume_source_parse(const struct string_map *context, struct volume_source *ret, struct err *err) must_check;

@@ -2,12 +2,14 @@
 // NodeStageVolume and NodeUnstageVolume: the volume's directory mounted at the staging path, and taken away again.
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "node-plugin/metrics.h"
 #include "node-plugin/node.h"
+#include "node-plugin/origin.h"
 #include "node-plugin/path.h"
 #include "node-plugin/steps.h"
 
@@ -104,6 +106,15 @@ static int verify(struct node *node, const struct staged *staged, struct err *er
     return verify_source(staged, entry, err);
 }
 
+// Only the last part is made: the rest tells whether the disk is there. Without it the daemon serves from the origin.
+static void make_cache_dir(const struct node *node, const struct node_group *group) {
+    const char *dir = node->options->cache_dir;
+    if (!group->name || str_empty(dir) || mkdir(dir, 0700) == 0 || errno == EEXIST)
+        return;
+    log_warning("there is no cache: its directory cannot be made; is its disk mounted?", LOG_S("cache_dir", dir),
+                LOG_S("error", err_name(errno)));
+}
+
 int node_mount_staged(struct node *node, struct staged *staged, int64_t deadline_ns, struct err *err) {
     struct volume_source source cleanup(volume_source_done) = {0};
     struct mount_options options cleanup(mount_options_done) = {0};
@@ -113,8 +124,14 @@ int node_mount_staged(struct node *node, struct staged *staged, int64_t deadline
         r = mount_options_parse((const char *const *)staged->flags, staged->flag_count, staged->mode, &options, err);
     if (r < 0)
         return r;
+    struct node_origin origin cleanup(node_origin_done) = {0};
+    r = node_origin_find(node->options->origin_paths, &source, &origin, err);
+    if (r < 0)
+        return r;
+    make_cache_dir(node, &source.group);
     const struct mounter *mounter = &node->options->mounter;
-    struct mount_request request = {staged->mode, &source, &options, staged->staging_path};
+    struct mount_request request = {staged->mode, &source,     &options,  staged->staging_path,
+                                    staged->id,   origin.root, origin.dir};
     struct process_id daemon = {0};
     r = mounter->ops->mount(mounter->self, &request, deadline_ns, &daemon, err);
     {
@@ -141,14 +158,40 @@ static void wish_done(struct wish *wish) {
     free(wish->path);
 }
 
+// The scheduler keeps pods of other nodes away by the volume's topology; this is for those that bypass it, and for nodes that
+// changed their group. A sick cache disk is no reason: its daemon reads from the origin then.
+static int check_node_group(const struct node *node, const struct node_group *group, struct err *err) {
+    const char *own = node->options->node_group;
+    if (!group->name)
+        return 0;
+    if (!own)
+        return err_set(err, -EBUSY,
+                       "the volume is of node group '%s' and this node of none; use a node of that group, or give this "
+                       "one the label " NODE_GROUP_LABEL " and restart its stowage-node",
+                       group->name);
+    if (!str_eq(group->name, own))
+        return err_set(err, -EBUSY, "the volume is of node group '%s' and this node of '%s'; use a node of that group",
+                       group->name, own);
+    if (str_empty(node->options->cache_dir))
+        return err_set(err, -EBUSY,
+                       "the volume is cached on its nodes and this one has no place for that; give its stowage-node "
+                       "--cache-dir (chart value nodeGroups.cache.dir)");
+    return 0;
+}
+
 static int make_wish(struct node *node, const struct node_stage_request *request, const struct mount_table *table,
                      struct wish *wish, struct err *err) {
     if (request->capability.block)
         return err_set(err, -EINVAL, "a shared volume is a file system; block access cannot be given, use mount");
     int r = volume_source_parse(&request->context, &wish->source, err);
+    enum mount_mode asked = wish->source.group.name ? MOUNT_MODE_FUSE : (enum mount_mode)wish->source.mount_mode;
+    struct node_origin origin cleanup(node_origin_done) = {0};
     if (r == 0)
-        r = mount_mode_choose((enum mount_mode)wish->source.mount_mode, node->options->mount_mode,
-                              &node->options->probe, &wish->mode, err);
+        r = node_origin_find(node->options->origin_paths, &wish->source, &origin, err);
+    if (r == 0)
+        r = check_node_group(node, &wish->source.group, err);
+    if (r == 0)
+        r = mount_mode_choose(asked, node->options->mount_mode, &node->options->probe, &wish->mode, err);
     struct mount_options options cleanup(mount_options_done) = {0};
     if (r == 0)
         r = mount_options_parse(request->capability.mount_flags, request->capability.mount_flag_count, wish->mode,
@@ -164,6 +207,10 @@ static const char *difference(const struct staged *staged, const struct wish *wi
         return "another server or directory";
     if (!staged_flags_equal(staged, capability->mount_flags, capability->mount_flag_count))
         return "other mount options";
+    struct volume_source had cleanup(volume_source_done) = {0};
+    const struct string_map context = {staged->context, staged->context_count};
+    if (volume_source_parse(&context, &had, NULL) == 0 && !node_group_equal(&had.group, &wish->source.group))
+        return "another node group, cache or origin";
     return NULL;
 }
 

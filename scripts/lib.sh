@@ -44,7 +44,7 @@ packages_for() {
     fuse) say "fuse3" ;;
     gluster) say "glusterfs-server glusterfs-client iproute2" ;;
     bench-local) say "fio python3" ;;
-    bench-cache) say "fio python3 rclone tar diffutils iproute2 util-linux" ;;
+    bench-cache) say "fio python3 rclone tar diffutils iproute2 util-linux e2fsprogs xfsprogs" ;;
     local-volumes) say "e2fsprogs xfsprogs util-linux strace" ;;
     demo) say "curl" ;;
     integration) say "fuse3 procps sqlite3 attr curl dbench python3 python3-yaml git make gcc util-linux" ;;

@@ -55,7 +55,7 @@ section_weight() {
 
     # One reader of hot pages, as fast as it gets, and one of the disk: neither is the daemon's business.
     reader seq "$WORK/m/stowage/big" 0 >/dev/null
-    cat "$WORK/m/stowage/big" >/dev/null
+    complete stowage
     reader seq "$WORK/m/stowage/big" 6 >"$WORK/speeds-buffered" &
     readers+=($!)
     reader seq "$WORK/m/stowage/big" 6 direct >"$WORK/speeds-direct" &
@@ -117,10 +117,10 @@ upgrade() {
     wait_until 10 new_child "${PID[stowage]}" "$old" || note "no new daemon within 10 s"
 }
 
-# outage crash|upgrade: three of them, under readers of each kind
+calm() { :; }
+# outage calm|upgrade|crash: three of them, under readers of each kind; of the calm, that is what disk and processors do to them
 outage() {
     local what=$1 readers=() limit=$((OUTAGE_S + 20)) stall held=$WORK/m/stowage/held
-    drop_pages
     timeout -k 1 $limit "$BIN/bench-cache-stall" hold "$held" "$OUTAGE_S" >"$WORK/stall-passthrough" &
     readers+=($!)
     timeout -k 1 $limit "$BIN/bench-cache-stall" reopen "$WORK/m/stowage/small" "$OUTAGE_S" >"$WORK/stall-open" &
@@ -159,6 +159,7 @@ section_outages() {
         say "# outages: not measured, the mount has no keeper (its process has no child)"
     else
         cat "$WORK/m/stowage/held" "$WORK"/m/stowage/small/* >/dev/null # `big` is not: fio reads from the server too
+        outage calm
         outage upgrade
         outage crash
     fi

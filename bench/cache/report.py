@@ -16,7 +16,6 @@ JOINED = {
     "mmap_ratio": (min, ["mmap_hot_ratio", "mmap_cold_ratio"]),
     "small_files_per_s": (min, ["small_stowage_ttl", "small_stowage_immutable"]),
     "small_files_ratio": (min, ["small_ratio_stowage_ttl", "small_ratio_stowage_immutable"]),
-    "cold_seq_ratio": (min, ["cold_seq_loopback_ratio", "cold_seq_10g_ratio"]),
 }
 AIMS = {
     "warm_seq_ratio": (">=", 0.97),
@@ -26,7 +25,8 @@ AIMS = {
     "small_files_per_s": (">=", 20000),
     "small_files_ratio": (">=", 0.5),
     "tree_ratio": ("<=", 1.15),
-    "cold_seq_ratio": (">=", 0.90),
+    "cold_seq_10g_ratio": (">=", 0.90),  # the network is the limit, as in the field
+    "cold_seq_loopback_ratio": (">=", 0.90),  # the processors are, which all share here
     "cold_small_ratio": (">=", 1.0),
     "epoch2_origin_bytes": ("<=", 0),
     "epoch_hit_ratio": (">=", 0.48),

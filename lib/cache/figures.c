@@ -42,7 +42,7 @@ static int find_volume(struct cache *cache, const char *tag, int *ret, struct er
     *ret = -1;
     if (!tag)
         return 0;
-    uint16_t volume;
+    uint16_t volume = 0;
     int r = index_volume_by_hash(cache->index, volume_hash(tag), &volume);
     *ret = volume;
     return r < 0 ? err_set(err, r, "the cache's table of volumes is full") : 0;
@@ -51,7 +51,7 @@ static int find_volume(struct cache *cache, const char *tag, int *ret, struct er
 int cache_evict(const char *dir, const char *volume, uint64_t *ret, struct err *err) {
     *ret = 0;
     struct cache *cache cleanup(cache_freep) = NULL;
-    int wanted;
+    int wanted = -1;
     int r = cache_join(&(struct cache_options){.dir = dir}, &cache, err);
     if (r == 0)
         r = find_volume(cache, volume, &wanted, err);

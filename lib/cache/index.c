@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "lib/base/mem.h"
+#include "lib/cache/guard.h"
 #include "lib/cache/index_area.h"
 
 #define NAME_LOCK_TRIES 2000 // of half a millisecond
@@ -64,6 +65,7 @@ static int map_index(struct index *index, int prot) {
     void *at = mmap(NULL, INDEX_SIZE, prot, MAP_SHARED | MAP_NORESERVE, index->fd, 0);
     if (at == MAP_FAILED)
         return -errno;
+    guard_add(at, INDEX_SIZE);
     index->area = at;
     return 0;
 }
@@ -223,7 +225,8 @@ static void leave(struct index *index) {
         index->area->reserved -= own->reserved;
         *own = (struct index_process){0};
     }
-    if (!index_byte_held(index->fd, LOCK_PROCESSES, INDEX_PROCESSES) && msync(index->area, INDEX_SIZE, MS_SYNC) == 0) {
+    if (!index_lost(index) && !index_byte_held(index->fd, LOCK_PROCESSES, INDEX_PROCESSES) &&
+        msync(index->area, INDEX_SIZE, MS_SYNC) == 0) {
         index->area->clean = 1;
         (void)msync(index->area, INDEX_PAGE, MS_SYNC);
         (void)io_sync(index->io, index->fd);
@@ -236,8 +239,10 @@ struct index *index_free(struct index *index) {
         return NULL;
     if (index->user)
         leave(index);
-    if (index->area)
+    if (index->area) {
+        guard_remove(index->area);
         (void)munmap(index->area, INDEX_SIZE);
+    }
     if (index->fd >= 0)
         (void)close(index->fd);
     free(index);

@@ -110,6 +110,11 @@ static inline void index_unlockp(struct index *const *index) {
     struct index *const scoped_index_ cleanup(index_unlockp) __attribute__((unused)) = (index);                        \
     index_lock(index)
 
+// The disk failed below the mapping, which is zeros since (guard.h).
+static inline bool index_lost(const struct index *index) {
+    return index->area->magic != INDEX_MAGIC;
+}
+
 static inline uint32_t *index_bucket(const struct index *index, uint32_t i) {
     return (uint32_t *)(void *)((char *)index->area + BUCKETS_OFFSET) + i;
 }

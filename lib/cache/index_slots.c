@@ -11,7 +11,7 @@ static uint32_t hash_of(const struct cache_key *key) { // the key is a digest al
 }
 
 static uint32_t power_below(uint32_t n) { // the largest power of two that is not above n
-    return 1u << (31 - __builtin_clz(n));
+    return 1u << (31 - __builtin_clz(n | 1));
 }
 
 // Linear hashing: buckets [0, count); those that are not split yet hold what would go to their upper half.
@@ -26,6 +26,8 @@ static uint32_t *bucket_of(const struct index *index, const struct cache_key *ke
 }
 
 uint32_t index_slot_of(const struct index *index, const struct cache_key *key) {
+    if (index_lost(index))
+        return 0;
     uint32_t slot = *bucket_of(index, key);
     while (slot && !key_eq(&index_slot(index, slot)->key, key))
         slot = index_slot(index, slot)->next;
@@ -41,7 +43,7 @@ static void link_slot(struct index *index, uint32_t slot) {
 // Where the number of the slot stands: in its bucket, or in the slot before it.
 static uint32_t *link_to(struct index *index, uint32_t slot) {
     uint32_t *at = bucket_of(index, &index_slot(index, slot)->key);
-    while (*at != slot)
+    while (*at && *at != slot) // 0: the mapping was lost just now
         at = &index_slot(index, *at)->next;
     return at;
 }
@@ -134,6 +136,8 @@ bool index_find(struct index *index, const struct cache_key *key, struct index_o
 
 static int add_slot(struct index *index, const struct cache_key *key, uint16_t volume, uint32_t *ret) {
     struct index_area *area = index->area;
+    if (index_lost(index))
+        return -EIO;
     if (area->used >= INDEX_SLOTS_MAX)
         return -ENOSPC;
     int r = index_grow(index, SLOTS_OFFSET, &area->slots_ready, (uint64_t)area->used + 2, sizeof(struct index_slot));

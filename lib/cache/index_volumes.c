@@ -161,7 +161,7 @@ void index_set_sick(struct index *index, int64_t until_ns, const char *reason) {
 }
 
 bool index_sick(struct index *index, int64_t now_ns) {
-    return now_ns < atomic_load_explicit(&index->area->sick_until, memory_order_relaxed);
+    return index_lost(index) || now_ns < atomic_load_explicit(&index->area->sick_until, memory_order_relaxed);
 }
 
 uint32_t index_walk_next(struct index *index) {

@@ -21,7 +21,7 @@ struct cache_io_ops {
     int (*set_size)(void *ctx, int fd, uint64_t size);
     int (*allocate)(void *ctx, int fd, uint64_t offset, uint64_t len); // blocks on the disk, so that a mapping has them
     int (*write)(void *ctx, int fd, const void *data, size_t len, uint64_t offset); // all of it
-    int (*sync)(void *ctx, int fd);                                       // fdatasync
+    int (*sync)(void *ctx, int fd);                                                 // fdatasync
     int (*set_record)(void *ctx, int fd, const void *record, size_t len);           // the xattr
     ssize_t (*get_record)(void *ctx, int fd, void *ret, size_t len);
     int (*stat_fs)(void *ctx, int fd, struct statvfs *ret);
@@ -58,7 +58,8 @@ static inline int io_write(const struct cache_io *io, int fd, const void *data, 
     return io->ops->write(io->ctx, fd, data, len, offset);
 }
 static inline int io_write_past(const struct cache_io *io, int fd, const void *data, size_t len, uint64_t offset) {
-    int (*call)(void *, int, const void *, size_t, uint64_t) = io->ops->write_past ? io->ops->write_past : io->ops->write;
+    int (*call)(void *, int, const void *, size_t, uint64_t) =
+        io->ops->write_past ? io->ops->write_past : io->ops->write;
     return call(io->ctx, fd, data, len, offset);
 }
 static inline int io_sync(const struct cache_io *io, int fd) {

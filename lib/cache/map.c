@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "lib/base/mem.h"
+#include "lib/cache/guard.h"
 
 #define MAP_MAGIC UINT64_C(0x70616d6f77617431) // layout 1
 #define PAGE UINT64_C(4096)
@@ -33,8 +34,10 @@ uint64_t map_blocks_of(uint64_t size) {
 struct map *map_free(struct map *map) {
     if (!map)
         return NULL;
-    if (map->header)
+    if (map->header) {
+        guard_remove(map->header);
         (void)munmap(map->header, map->size);
+    }
     free(map);
     return NULL;
 }
@@ -60,6 +63,7 @@ static int map_file(struct map *map, int fd) {
     void *at = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         return -errno;
+    guard_add(at, map->size);
     map->header = at;
     map->present = (_Atomic uint64_t *)(void *)((char *)at + PAGE);
     map->durable = (_Atomic uint64_t *)(void *)((char *)at + PAGE + (map->size - PAGE) / 2);

@@ -56,6 +56,8 @@ static const struct field rows[] = {
      .max = 128},
     {"cache-memory", FIELD_BYTES, AT(cache.memory), .fallback = "0", .value = "BYTES",
      .help = "memory for data on its way, of all mounts of the node together; 0: 256 MiB"},
+    {"cache-keep-free", FIELD_U32, AT(cache.keep_free), .fallback = "10", .value = "PERCENT",
+     .help = "part of the cache's disk that is left free, of its bytes and of its inodes", .min = 1, .max = 90},
     {"no-passthrough", FIELD_BOOL, AT(cache.no_passthrough),
      .help = "serve complete files from this process, even where the kernel could read them itself"},
     {"warm-up", FIELD_TEXT, AT(cache.warm_up), .value = "PATH[,PATH]",

@@ -91,9 +91,11 @@ static int open_cache(const struct config *c, struct nfs_share *share, struct co
     if (str_printf(&origin, "%s:%s", info->server ? info->server : "", info->path) < 0)
         return err_set(err, -ENOMEM, "out of memory");
     int r = volume_cache_open(&c->cache, origin.data, ret, err);
-    if (r == 0 || !c->kept.resume)
+    if (r == 0 || r == -ENOMEM)
         return r;
-    log_warning("going on without the cache", LOG_S("error", err_text(err))); // programs have files open
+    // A sick or missing disk keeps no pod from its data, neither from opening the mount nor from going on with it.
+    log_error("there is no cache; everything is read from the origin", LOG_S("cache_dir", c->cache.dir),
+              LOG_S("error", err_text(err)));
     return 0;
 }
 

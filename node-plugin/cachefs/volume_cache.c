@@ -38,8 +38,11 @@ int volume_cache_open(const struct volume_cache_flags *flags, const char *origin
     ret->volume = mem_strdup(str_empty(flags->tag) ? origin : flags->tag);
     if (!ret->dir || !ret->volume)
         return err_set(err, -ENOMEM, "out of memory");
-    const struct cache_options options = {
-        .dir = ret->dir, .origin = origin, .volume = ret->volume, .volume_limit = (uint64_t)flags->size};
+    const struct cache_options options = {.dir = ret->dir,
+                                          .origin = origin,
+                                          .volume = ret->volume,
+                                          .volume_limit = (uint64_t)flags->size,
+                                          .keep_free_percent = flags->keep_free};
     return cache_open(&options, &ret->cache, err);
 }
 

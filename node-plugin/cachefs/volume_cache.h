@@ -9,6 +9,7 @@ struct volume_cache_flags { // of the command line
     char *tag;
     int trust; // enum copy_trust
     uint32_t ttl_s, settle_s;
+    uint32_t keep_free; // per cent of the disk
     int64_t size, memory;
     bool no_passthrough;
     char *warm_up; // paths that are fetched after the mount, separated by commas

@@ -54,7 +54,7 @@ nfsServer:
   persistence: {hostPath: /srv/nfs}
   nodeSelector: {kubernetes.io/hostname: n1}
   from: [{ipBlock: {cidr: 10.0.0.0/16}}]
-controller: {shares: ["other/exports"], hostNetwork: true, extraArgs: [--threads=8], podAnnotations: {a: b}, affinity: {nodeAffinity: {}}}
+controller: {shares: ["other/exports"], origins: [{name: lustre, path: /mnt/lustre}], hostNetwork: true, extraArgs: [--threads=8], podAnnotations: {a: b}, affinity: {nodeAffinity: {}}}
 node: {extraArgs: [--threads=8], httpPort: 0, podAnnotations: {a: b}}
 inlineVolumes: {allowedShares: ["10.0.0.5:/exports/datasets"]}
 localVolumes:
@@ -68,13 +68,21 @@ localVolumes:
     - {name: local, default: false, reclaimPolicy: Retain, mountOptions: [noatime], annotations: {note: local}, parameters: {pool: nvme, csi.storage.k8s.io/fstype: xfs}}
     - {name: disk, parameters: {pool: disks}}
   snapshotClass: {deletionPolicy: Retain}
+nodeGroups:
+  enabled: true
+  cache: {parent: /srv/cache, dir: /srv/cache/nvme/stowage, keepFree: 15, memory: 512Mi}
+  originPaths: [/mnt/lustre]
+  storageClasses:
+    - {name: training, nodeGroup: gpu-a, annotations: {note: group}, parameters: {cacheMode: ttl, cacheTtl: 90, warmUp: /index}}
+    - {name: datasets, nodeGroup: gpu-b, volumeBindingMode: WaitForFirstConsumer, parameters: {server: filer, share: /datasets}}
+    - {name: lustre, nodeGroup: gpu-b, parameters: {origin: mount, originName: lustre, originPath: /mnt/lustre}}
 podMonitor: {enabled: true}
 YAML
     render -f "$work/every.yaml"
 }
 
 check_objects() {
-    python3 - "$work/default.yaml" "$work/every.out" "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}" <<'PY'
+    python3 - "$work/default.yaml" "$work/every.out" "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}" "$work/parent.yaml" <<'PY'
 import collections, os, re, subprocess, sys, glob, yaml
 
 bad = []
@@ -103,6 +111,8 @@ def check(objects):
             c["metadata"]["name"] for c in o["spec"].get("volumeClaimTemplates", [])}
         for c in spec["containers"]:
             used = {m["name"] for m in c.get("volumeMounts", [])}
+            places = [m["mountPath"] for m in c.get("volumeMounts", [])]
+            need(f"{name}/{c['name']}: two volumes at one path: {places}", len(set(places)) == len(places))
             need(f"{name}/{c['name']}: volumes {used - volumes} are not there", used <= volumes)
             need(f"{name}/{c['name']}: no memory is asked for", c["resources"]["requests"].get("memory"))
             context = c["securityContext"]
@@ -110,6 +120,9 @@ def check(objects):
             privileged = c["name"] in ("stowage-node", "stowage-mounts")
             need(f"{name}/{c['name']}: privileged is {context.get('privileged')}", bool(context.get("privileged")) == privileged)
             need(f"{name}/{c['name']}: keeps capabilities", privileged or context["capabilities"]["drop"] == ["ALL"])
+            acts = any(a.startswith("--origin=") for a in c.get("args", []))
+            need(f"{name}/{c['name']}: capabilities {context.get('capabilities')}", c["name"] == "nfs-server" or
+                 acts == ("add" in context.get("capabilities", {})))
     need("two workloads select the same pods", all(n == 1 for n in selectors.values()))
     accounts = {o["metadata"]["name"] for o in objects if o["kind"] == "ServiceAccount"}
     for o, template in pods(objects):
@@ -134,8 +147,8 @@ def check_flags(objects):
             for flag in (re.match(r"--[a-z-]+", a).group() for a in c["args"]):
                 need(f"{program} has no {flag}", re.search(rf"{flag}\b", text))
 
-default, every = load(sys.argv[1]), load(sys.argv[2])
-for objects in default, every:
+default, every, one_parent = load(sys.argv[1]), load(sys.argv[2]), load(sys.argv[4])
+for objects in default, every, one_parent:
     check(objects)
     check_flags(objects)
 by = lambda objects, kind, end: [o for o in objects if o["kind"] == kind and o["metadata"]["name"].endswith(end)]
@@ -159,11 +172,28 @@ socket = resizer[0]["args"][0].partition("=")[2]
 need(f"the front of local volumes and its resizer: {resizer}, {args}", f"--local-socket={socket}" in args)
 need("the resizer of local volumes has no lease", by(every, "Lease", "external-resizer-local-csi-stowage-dev"))
 need("local volumes are not scheduled by capacity", by(every, "CSIDriver", "local.csi.stowage.dev")[0]["spec"]["storageCapacity"])
+cache = ["--cache-dir=/srv/cache/nvme/stowage", "--cache-memory=512Mi", "--cache-keep-free=15", "--origin-path-allowed=/mnt/lustre"]
+need(f"the node plugin is not told of the cache: {node}", all(flag in node for flag in cache))
+for end in "-node", "-mounts":
+    mounts = by(every, "DaemonSet", end)[0]["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    need(f"{end} does not see the cache: {mounts}", {"name": "cache", "mountPath": "/srv/cache", "mountPropagation": "HostToContainer"} in mounts)
+training = by(every, "StorageClass", "training")[0]
+need(f"class of a node group: {training}", training["parameters"] == {
+    "server": "10.96.0.50", "share": "/export", "nfsPort": "2049", "mountPort": "20048", "nodeGroup": "gpu-a", "cacheMode": "ttl",
+    "cacheTtl": "90", "warmUp": "/index"} and training["allowedTopologies"] == [
+    {"matchLabelExpressions": [{"key": "topology.csi.stowage.dev/node-group", "values": ["gpu-a"]}]}])
+datasets = by(every, "StorageClass", "datasets")[0]["parameters"]
+need(f"class of a node group: {datasets}", datasets == {"server": "filer", "share": "/datasets", "nodeGroup": "gpu-b"})
+need(f"the controller does not know its origin: {args}", "--origin=lustre=/mnt/lustre" in args)
+need("a mounted origin got a server", "server" not in by(every, "StorageClass", "lustre")[0]["parameters"])
+need("shared volumes are bound to a group", "allowedTopologies" not in by(every, "StorageClass", "filer")[0])
+need("node groups are there without being asked for", not by(default, "ClusterRole", "-node-group")
+     and not any("cache" in a for a in by(default, "DaemonSet", "-node")[0]["spec"]["template"]["spec"]["containers"][0]["args"]))
 need("local volumes are there without being asked for", not by(default, "CSIDriver", "local.csi.stowage.dev")
      and not by(default, "ClusterRole", "-node"))
 # Who speaks to the API server is given a token, and nobody else.
 for c in by(every, "DaemonSet", "-node")[0]["spec"]["template"]["spec"]["containers"]:
-    need(f"{c['name']}: token", any(m["name"] == "token" for m in c["volumeMounts"]) == (c["name"] in ("local-provisioner", "local-snapshotter")))
+    need(f"{c['name']}: token", any(m["name"] == "token" for m in c["volumeMounts"]) == (c["name"] in ("stowage-node", "local-provisioner", "local-snapshotter")))
 shared = by(every, "StorageClass", "stowage-shared")[0]["parameters"]
 need(f"class of the embedded server: {shared}", shared == {
     "server": "10.96.0.50", "share": "/export", "nfsPort": "2049", "mountPort": "20048"})
@@ -172,7 +202,7 @@ need("mounts are replaced by an upgrade", by(default, "DaemonSet", "-mounts")[0]
 paths = [v["hostPath"]["path"] for o, t in pods(every) if o["metadata"]["name"] != "stowage-nfs"
          for v in t["spec"].get("volumes", []) if "hostPath" in v]
 need(f"kubeletDir is not followed: {paths}", all(
-    p.startswith("/var/lib/k0s/kubelet/") or p in ("/lib/modules", "/dev", "/srv/pools") for p in paths))
+    p.startswith("/var/lib/k0s/kubelet/") or p in ("/lib/modules", "/dev", "/srv/pools", "/srv/cache", "/mnt/lustre") for p in paths))
 for text in bad: print("FAILED:", text)
 sys.exit(bool(bad))
 PY
@@ -220,10 +250,26 @@ refused "below localVolumes.parent" --set-json "$(local_pools '{"name":"a","kind
 refused "no pool 'b'" --set-json "$(local_pools "$pool" ',"storageClasses":[{"name":"c","parameters":{"pool":"b"}}]')"
 refused "name its pool" --set-json "$(local_pools "$pool,$other" ',"storageClasses":[{"name":"c"}]')"
 refused "kubeletDir" --set-json "$(local_pools '{"name":"a","kind":"image","path":"/var/lib/a"}' ',"parent":"/var/lib"')"
+# Node groups: a cache in no place where it is seen, classes without a group or an origin, settings that are none.
+one_group() { printf 'nodeGroups={"enabled":true,"storageClasses":[{"name":"c"%s}]}' "$1"; }
+render --set-json "$(one_group ',"nodeGroup":"a","parameters":{"server":"x","share":"/e"}')" >/dev/null || fail "a node group is refused"
+refused "its server and share" --set-json "$(one_group ',"nodeGroup":"a"')"
+refused nodeGroup --set-json "$(one_group ',"parameters":{"server":"x","share":"/e"}')"
+refused nodeGroup --set-json "$(one_group ',"nodeGroup":"a b"')"
+refused cacheMode --set-json "$(one_group ',"nodeGroup":"a","parameters":{"server":"x","share":"/e","cacheMode":"lazy"}')"
+refused mountMode --set-json "$(one_group ',"nodeGroup":"a","parameters":{"server":"x","share":"/e","mountMode":"kernel"}')"
+refused cacheMode --set-json "$(one_class ',"cacheMode":"ttl"')"
+refused "controller.origins" --set-json "$(one_group ',"nodeGroup":"a","parameters":{"origin":"mount","originName":"ceph","originPath":"/mnt/ceph"}')"
+refused "called 'a'" --set-json "$(one_class '')" --set-json 'nodeGroups={"enabled":true,"storageClasses":[{"name":"a","nodeGroup":"g","parameters":{"server":"x","share":"/e"}}]}'
+refused "below nodeGroups.cache.parent" --set nodeGroups.enabled=true,nodeGroups.cache.dir=/srv/cache
+refused kubeletDir --set nodeGroups.enabled=true,nodeGroups.cache.dir=/var/lib/cache,nodeGroups.cache.parent=/var/lib
+refused mounts.enabled --set nodeGroups.enabled=true,mounts.enabled=false
+refused keepFree --set nodeGroups.cache.keepFree=0
 refused logLevel --set logLevel=verbose
 refused nodeSelector --set nfsServer.enabled=true,nfsServer.persistence.hostPath=/srv
 render >"$work/default.yaml"
 every_option >"$work/every.out"
+render --set nodeGroups.enabled=true --set-json "$(local_pools "$pool")" >"$work/parent.yaml"
 check_objects || failed=1
 "$ROOT/scripts/render-manifests.sh" --stdout >"$work/manifest.yaml"
 diff -u "$ROOT/manifests/stowage.yaml" "$work/manifest.yaml" ||

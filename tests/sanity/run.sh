@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The CSI project's own conformance tests, csi-sanity, against Stowage on the real thing: class shared on an NFS server, class
-# local on a pool of this machine's disk.
+# node-group on the same with a cache on this machine's disk, class local on a pool of it.
 # Ends with "N passed, N failed, N skipped", counted from csi-sanity's report.
 #
-# usage: tests/sanity/run.sh shared|local [--kind KIND] [--block] [--pool DIR] [--keep] [--focus REGEX]
+# usage: tests/sanity/run.sh shared|node-group|local [--kind KIND] [--block] [--pool DIR] [--keep] [--focus REGEX]
 #   --kind KIND    local volumes of this kind: image (default), device (on loop devices), or quota; where the kernel has no
 #                  project quota that is run in user-mode Linux
 #   --block        local volumes as block devices instead of file systems
@@ -50,7 +50,7 @@ while [ $# -gt 0 ]; do
         pool=${2:?--pool needs a directory}
         shift
         ;;
-    shared | local) class=$1 ;;
+    shared | node-group | local) class=$1 ;;
     *)
         note "unknown argument '$1'"
         show_help >&2
@@ -76,7 +76,7 @@ clean_up() {
     trap - EXIT INT TERM
     stowage_stop node "$work"
     stowage_end_mounts "$work"
-    end_"$class"
+    "end_${class//-/_}"
     if [ "$keep" = 1 ]; then
         note "logs and report: $work"
     else
@@ -85,6 +85,7 @@ clean_up() {
     exit "$rc"
 }
 
+# With further flags of stowage-node.
 start_shared() {
     install_for build nfs-server fuse
     nfs_server_start "$work/nfs" "$work/export"
@@ -101,12 +102,20 @@ YAML
     controller_socket=$work/controller.sock node_socket=$work/node.sock
     stowage_start controller "$work" --share "$NFS_HOST:$NFS_PORT:$MNT_PORT+3$NFS_SHARE" \
         --node "sanity-node=$VOLUMES_PER_NODE"
-    stowage_start node "$work" --node-id sanity-node --max-volumes "$VOLUMES_PER_NODE" --mount-mode fuse
+    stowage_start node "$work" --node-id sanity-node --max-volumes "$VOLUMES_PER_NODE" --mount-mode fuse "$@"
 }
 end_shared() {
     stowage_stop controller "$work"
     nfs_server_stop "$work/nfs"
 }
+
+# csi-sanity asks for volumes where NodeGetInfo says this node is.
+start_node_group() {
+    mkdir "$work/cache"
+    start_shared --node-group sanity --cache-dir "$work/cache"
+    printf '%s\n' 'nodeGroup: "sanity"' 'cacheMode: "ttl"' 'cacheTtl: "30"' 'cacheSize: "1Gi"' >>"$work/class.yaml"
+}
+end_node_group() { end_shared; }
 
 # Links to loop devices of the size that is asked for: disks of the machine.
 make_disks() {
@@ -221,7 +230,7 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 printf '{}\n' >"$work/snapshot.yaml"
 printf 'onDelete: "delete"\n' >"$work/mutable.yaml"
-start_"$class"
+"start_${class//-/_}"
 started=$(now_ms)
 rc=0
 run_sanity || rc=$?

@@ -35,11 +35,18 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 {{- end }}
 
-{{/* The StorageClasses of both kinds: those of the list, and the embedded server's. As a JSON object {"list": […]}. */}}
+{{/* The StorageClasses of csi.stowage.dev: those of the lists, and the embedded server's. As a JSON object {"list": […]}. */}}
 {{- define "stowage.classes" -}}
 {{- $classes := .Values.storageClasses -}}
-{{- if .Values.nfsServer.enabled -}}
 {{- $own := dict "server" (include "stowage.nfsServer.host" .) "share" "/export" "nfsPort" "2049" "mountPort" "20048" -}}
+{{- if .Values.nodeGroups.enabled -}}
+{{- range .Values.nodeGroups.storageClasses -}}
+{{- $p := .parameters | default dict -}}
+{{- if and $.Values.nfsServer.enabled (not $p.server) (ne ($p.origin | default "nfs") "mount") }}{{ $p = merge (dict) $p $own }}{{ end -}}
+{{- $classes = append $classes (merge (dict "parameters" (merge (dict "nodeGroup" .nodeGroup) $p)) .) -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.nfsServer.enabled -}}
 {{- $c := .Values.nfsServer.storageClass -}}
 {{- $classes = append $classes (dict "name" $c.name "default" $c.default "reclaimPolicy" $c.reclaimPolicy "mountOptions" $c.mountOptions "parameters" (merge (dict) $c.parameters $own)) -}}
 {{- end -}}
@@ -84,7 +91,34 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 {{- end }}
 {{- if .Values.localVolumes.enabled }}{{ include "stowage.checkLocal" . }}{{ end -}}
+{{- if .Values.nodeGroups.enabled }}{{ include "stowage.checkGroups" . }}{{ end -}}
 {{- if and (not .Values.mounts.enabled) (eq .Values.node.mountMode "fuse") }}{{ fail "node.mountMode: fuse needs mounts.enabled: true, or the mounts would end with every restart of the node plugin" }}{{ end -}}
+{{- end }}
+
+{{- define "stowage.checkGroups" -}}
+{{- $cache := .Values.nodeGroups.cache -}}
+{{- if not .Values.mounts.enabled }}{{ fail "nodeGroups.enabled needs mounts.enabled: true, which serves the cached volumes" }}{{ end -}}
+{{- if not (hasPrefix (printf "%s/" $cache.parent) $cache.dir) }}{{ fail (printf "nodeGroups.cache.dir %s is not below nodeGroups.cache.parent %s: change one" $cache.dir $cache.parent) }}{{ end -}}
+{{- if or (hasPrefix (printf "%s/" $cache.parent) (printf "%s/" .Values.kubeletDir)) (hasPrefix (printf "%s/" .Values.kubeletDir) $cache.parent) }}{{ fail (printf "nodeGroups.cache.parent %s and kubeletDir %s must not hold each other: choose another parent" $cache.parent .Values.kubeletDir) }}{{ end -}}
+{{- range .Values.nodeGroups.originPaths }}
+{{- if or (eq . $cache.parent) (eq . $.Values.kubeletDir) }}{{ fail (printf "nodeGroups.originPaths: %s is a directory of Stowage's own" .) }}{{ end -}}
+{{- end }}
+{{- range .Values.nodeGroups.storageClasses }}
+{{- $p := .parameters | default dict -}}
+{{- $mounted := eq ($p.origin | default "nfs") "mount" -}}
+{{- if and (not $mounted) (not $.Values.nfsServer.enabled) (or (not $p.server) (not $p.share)) }}{{ fail (printf "StorageClass '%s': name its server and share, since the chart runs no NFS server (nfsServer.enabled)" .name) }}{{ end -}}
+{{- if $mounted }}
+{{- $known := false -}}
+{{- range $.Values.controller.origins }}{{ if eq .name ($p.originName | default "") }}{{ $known = true }}{{ end }}{{ end -}}
+{{- if not $known }}{{ fail (printf "StorageClass '%s': originName '%s' is not in controller.origins" .name ($p.originName | default "")) }}{{ end -}}
+{{- end }}
+{{- if and (not $mounted) $p.server (not $p.share) }}{{ fail (printf "StorageClass '%s': name its share as well" .name) }}{{ end -}}
+{{- end }}
+{{- end }}
+
+{{/* Is the parent of the cache mounted already, as that of the pools? */}}
+{{- define "stowage.cacheParentIsOwn" -}}
+{{- if not (and .Values.localVolumes.enabled (eq .Values.localVolumes.parent .Values.nodeGroups.cache.parent)) }}yes{{ end -}}
 {{- end }}
 
 {{- define "stowage.checkLocal" -}}

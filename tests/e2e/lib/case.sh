@@ -188,6 +188,35 @@ local_loops() { loops_of "$(node_root "$1")$LOCAL_POOL/.stowage/data"; }
 local_images() { machine_run "$1" sh -c 'ls "$1/.stowage/records" | wc -l' sh "$2"; }
 node_of() { k get pod "$1" -o 'jsonpath={.spec.nodeName}'; }
 
+# --- node groups ----------------------------------------------------------------------------------------------------
+
+GROUP_KEY=topology.csi.stowage.dev/node-group
+# node_groups NODE=GROUP…: puts nodes into groups as an administrator does (no GROUP: into none), and waits until the cluster knows
+node_groups() {
+    local pair node group
+    for pair in "$@"; do
+        node=${pair%%=*} group=${pair#*=}
+        kubectl label --overwrite node "$node" "$GROUP_KEY-" "stowage.dev/node-group$([ -n "$group" ] && printf %s "=$group" || printf -- -)" >/dev/null
+    done
+    node_plugin_again
+    for pair in "$@"; do
+        wait_until 90 node_is_known "${pair%%=*}" "${pair#*=}" ||
+            fail "the cluster does not know $pair: $(kubectl get node "${pair%%=*}" --show-labels --no-headers)"
+    done
+}
+node_is_known() {
+    local keys
+    keys=$(kubectl get csinode "$1" -o json | jq -r --arg driver "$DRIVER" '.spec.drivers[] | select(.name == $driver) | .topologyKeys | join(" ")')
+    [[ $keys == *topology.csi.stowage.dev/shared* ]] && [ "$(group_label "$1")" = "$2" ]
+}
+group_label() { kubectl get node "$1" -o json | jq -r --arg key "$GROUP_KEY" '.metadata.labels[$key] // ""'; }
+# daemon_flags NODE CLAIM: the command line of the stowage-cachefs that serves the claim's volume there
+daemon_flags() {
+    machine_run "$1" sh -c 'for p in /proc/[0-9]*; do
+        [ "$(cat $p/comm 2>/dev/null)" != stowage-cachefs ] || tr "\0" " " <$p/cmdline | grep -F -- "$1" || true; done' \
+        sh "$(handle_of "$2")"
+}
+
 # server_dir: where the embedded server keeps the share, as commands in its pod see it
 server_sh() { system exec "$(pods_of nfs | head -n 1)" -- sh -c "$1"; }
 

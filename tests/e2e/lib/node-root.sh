@@ -12,6 +12,7 @@ root=$1 cache=$2
 
 mount_programs() {
     local dir
+    mkdir -p /lib/modules # the node plugin wants it, and a kernel without modules has none
     mkdir -p "$root/usr" "$root/opt/stowage-e2e/bin"
     # Pods mount it, as on every node; a machine whose kernel came without modules may lack it, and below it is read-only.
     mkdir -p /lib/modules

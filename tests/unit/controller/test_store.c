@@ -284,7 +284,15 @@ static void damage_is_told_from_newer(void **arg) {
         {"", -EBADMSG},
         {"{", -EBADMSG},
         {"[]", -EBADMSG},
-        {"{\"version\":2,\"anything\":true}", -EPROTO},
+        {"{\"version\":3,\"anything\":true}", -EPROTO},
+        {"{\"version\":2,\"kind\":\"volume\",\"name\":\"v\",\"state\":\"ready\",\"created\":1,\"bytes\":1,\"subDir\":"
+         "\"v\","
+         "\"group\":{\"cacheMode\":\"ttl\"}}",
+         -EBADMSG},
+        {"{\"version\":2,\"kind\":\"volume\",\"name\":\"v\",\"state\":\"ready\",\"created\":1,\"bytes\":1,\"subDir\":"
+         "\"v\","
+         "\"group\":{\"nodeGroup\":\"a\",\"tomorrow\":\"x\"}}",
+         -EBADMSG},
         {"{\"version\":1,\"kind\":\"volume\",\"name\":\"other\",\"state\":\"ready\",\"created\":1,\"bytes\":1}",
          -EBADMSG},
         {"{\"version\":1,\"kind\":\"group\",\"name\":\"v\",\"state\":\"ready\",\"created\":1,\"bytes\":1}", -EBADMSG},

@@ -182,6 +182,54 @@ static void block_access_is_refused(void **arg) {
     assert_int_equal(volume_ops.supports(s->f.volumes, &flags, &none, &err), 0);
 }
 
+static int create_in_group(struct volume_kit *s, const char *name, const char *group, const char *mode,
+                           const char *const *topologies, size_t count, struct volume_info *ret, struct err *err) {
+    struct string_pair pairs[] = {
+        {"server", FIXTURE_SERVER}, {"share", FIXTURE_SHARE}, {"nodeGroup", group}, {"cacheMode", mode}};
+    struct volume_capability capability = {.mode = ACCESS_MULTI_NODE_MULTI_WRITER};
+    struct volume_create_request request = {.name = name,
+                                            .capabilities = &capability,
+                                            .capability_count = 1,
+                                            .parameters = {pairs, ARRAY_SIZE(pairs)},
+                                            .topologies = topologies,
+                                            .topology_count = count};
+    return volume_ops.create(s->f.volumes, &s->f.ctx, &request, ret, err);
+}
+
+static void a_volume_of_a_group_is_there_only(void **arg) {
+    static const char *const places[] = {"b", "a"};
+    struct volume_kit *s = *arg;
+    struct volume_info info = {0}, again = {0};
+    struct err err = ERR_NONE;
+    assert_int_equal(create_in_group(s, "v", "a", "ttl", places, 1, &info, &err), -ENOSPC);
+    assert_true(strstr(err.msg, "'a'") && strstr(err.msg, "'b'"));
+    assert_false(fixture_exists(&s->f, "v"));
+    assert_int_equal(create_in_group(s, "v", "a", "ttl", places, 2, &info, &err), 0);
+    assert_string_equal(info.topology, "a");
+    assert_string_equal(context_of(&info, "nodeGroup"), "a");
+    assert_string_equal(context_of(&info, "cacheMode"), "ttl");
+    fixture_restart(&s->f); // its record tells the same
+    assert_int_equal(volume_ops.get(s->f.volumes, &s->f.ctx, info.id, &again, &err), 0);
+    assert_string_equal(again.topology, "a");
+    assert_string_equal(context_of(&again, "cacheMode"), "ttl");
+    volume_info_done(&again);
+    assert_int_equal(create_in_group(s, "v", "b", "ttl", NULL, 0, &again, &err), -EEXIST);
+    assert_int_equal(create_in_group(s, "v", "a", "strict", NULL, 0, &again, &err), -EEXIST);
+    assert_non_null(strstr(err.msg, "nodeGroup, cache or origin"));
+    volume_info_done(&info);
+}
+
+static void capacity_of_a_group_is_at_its_nodes(void **arg) {
+    struct volume_kit *s = *arg;
+    struct string_pair pairs[] = {{"server", FIXTURE_SERVER}, {"share", FIXTURE_SHARE}, {"nodeGroup", "a"}};
+    const struct string_map parameters = {pairs, 3};
+    struct capacity_info info = {0};
+    assert_int_equal(volume_ops.capacity(s->f.volumes, &s->f.ctx, &parameters, "a", &info, NULL), 0);
+    assert_true(info.available_bytes > 0);
+    assert_int_equal(volume_ops.capacity(s->f.volumes, &s->f.ctx, &parameters, "b", &info, NULL), 0);
+    assert_int_equal(info.available_bytes, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, volume_kit_setup, volume_kit_teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -194,6 +242,8 @@ int main(void) {
         T(a_newer_layout_is_refused),
         T(trouble_has_a_name_and_leaves_nothing),
         T(block_access_is_refused),
+        T(a_volume_of_a_group_is_there_only),
+        T(capacity_of_a_group_is_at_its_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

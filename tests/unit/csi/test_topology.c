@@ -85,6 +85,37 @@ static void test_without_the_key(void **state) {
     CREATE_AT(RPC_OK, "v", &wish);
 }
 
+// A class of which only some volumes are bound to a place, and of which nodes may have none.
+static void test_nodes_without_a_place(void **state) {
+    struct fixture *f = *state;
+    stop(f);
+    f->fake.class.topology_common = "topology.example.com/all";
+    start(f);
+    const Csi__V1__Topology *node = CALL(f, Node, NodeGetInfo, node_get_info, RPC_OK, )->accessible_topology;
+    assert_int_equal(node->n_segments, 2);
+    assert_string_equal(node->segments[0]->key, "topology.example.com/all");
+    assert_string_equal(node->segments[0]->value, "true");
+    assert_string_equal(node->segments[1]->value, FAKE_TOPOLOGY);
+    struct place away, none;
+    Csi__V1__Topology *list[] = {place_at(&away, FAKE_TOPOLOGY_KEY, "away"),
+                                 place_at(&none, "topology.example.com/all", "true")};
+    Csi__V1__TopologyRequirement wish = CSI__V1__TOPOLOGY_REQUIREMENT__INIT;
+    wish.preferred = list; // a preference binds nobody
+    wish.n_preferred = 1;
+    CREATE_AT(RPC_OK, "u", &wish);
+    wish.requisite = list;
+    wish.n_requisite = 1;
+    CREATE_AT(RPC_RESOURCE_EXHAUSTED, "v", &wish);
+    wish.n_requisite = 2; // one that leaves it open takes in every node
+    CREATE_AT(RPC_OK, "v", &wish);
+    f->reply = rpc_message_free(f->reply);
+    stop(f);
+    f->fake.class.topology_key = NULL;
+    start(f);
+    node = CALL(f, Node, NodeGetInfo, node_get_info, RPC_OK, )->accessible_topology;
+    assert_int_equal(node->n_segments, 1);
+}
+
 static void test_capacity_of_a_place(void **state) {
     struct fixture *f = *state;
     struct place place;
@@ -97,10 +128,8 @@ static void test_capacity_of_a_place(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(test_plugin_says_so),
-        T(test_where_wanted),
-        T(test_without_the_key),
-        T(test_capacity_of_a_place),
+        T(test_plugin_says_so),        T(test_where_wanted),        T(test_without_the_key),
+        T(test_nodes_without_a_place), T(test_capacity_of_a_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,12 @@ static void figures_of_each_volume(void **state) {
     struct cache_kit kit;
     struct cached *object = NULL;
     cache_kit_start(&kit, false);
+    cache_metrics_register(kit.dir);
+    {
+        char *text cleanup_free = scrape(); // no volume was mounted yet, which is no fault
+        assert_non_null(strstr(text, "\nstowage_cache_up 1\n"));
+        assert_null(strstr(text, "\nstowage_cache_disk_free_bytes "));
+    }
     struct cache *cache = cache_kit_open(&kit, "vol-\"1\"", 1 << 30);
     assert_int_equal(cache_kit_get(cache, "file", CACHE_BLOCK, 1, true, &object), 0);
     assert_int_equal(cache_kit_store(object, "file", 1, 0, CACHE_BLOCK), 0);

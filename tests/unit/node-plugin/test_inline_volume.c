@@ -73,6 +73,8 @@ static void what_is_unknown_or_of_a_claim_is_refused(void **state) {
     assert_refused("mountPermissions", "0777", "changes nothing");
     assert_refused("uid", "0", "changes nothing");
     assert_refused("size", "1Gi", "no size");
+    assert_refused("nodeGroup", "a", "PersistentVolume");
+    assert_refused("cacheMode", "ttl", "PersistentVolume");
     assert_refused("mountMode", "nfs", "auto, kernel, fuse");
     assert_refused("nfsVersion", "2", "give 3 or 4");
     struct err err = ERR_NONE;

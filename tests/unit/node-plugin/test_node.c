@@ -482,6 +482,52 @@ static void tells_who_it_is(void **state) {
     assert_int_equal(info.max_volumes, 7);
 }
 
+static const struct string_pair of_a_group[] = {{"server", "s"}, {"share", "/e"}, {"nodeGroup", "a"}};
+static const struct string_pair immutable[] = {
+    {"server", "s"}, {"share", "/e"}, {"nodeGroup", "a"}, {"cacheMode", "immutable"}};
+
+static int stage_group(const struct string_pair *pairs, size_t count, struct err *err) {
+    struct node_stage_request request = {"v1", kit.staging, many, {pairs, count}};
+    return node_ops.stage(kit.node, NULL, &request, err);
+}
+
+static void a_volume_of_a_group_is_for_its_nodes(void **state) {
+    (void)state;
+    struct err err = ERR_NONE;
+    struct node_info info;
+    assert_int_equal(stage_group(of_a_group, 3, &err), -EBUSY);
+    assert_true(strstr(err.msg, "'a'") && strstr(err.msg, "none"));
+    kit.options.node_group = "b";
+    assert_int_equal(stage_group(of_a_group, 3, &err), -EBUSY);
+    assert_true(strstr(err.msg, "'a'") && strstr(err.msg, "'b'"));
+    kit.options.node_group = "a";
+    assert_int_equal(stage_group(of_a_group, 3, &err), -EBUSY);
+    assert_non_null(strstr(err.msg, "--cache-dir"));
+    assert_int_equal(kit.fake.count, 0);
+    kit.options.cache_dir = "/var/cache/stowage";
+    kit.options.mount_mode = MOUNT_MODE_KERNEL; // counts for other volumes
+    assert_int_equal(stage_group(of_a_group, 3, &err), 0);
+    assert_non_null(strstr(str_text(&kit.fake.calls), "mount fuse s:/e"));
+    assert_int_equal(node_ops.info(kit.node, &info, NULL), 0);
+    assert_string_equal(info.topology, "a");
+    // The same again is the same, other settings of the cache are another volume.
+    assert_int_equal(stage_group(of_a_group, 3, &err), 0);
+    assert_int_equal(stage_group(immutable, 4, &err), -EEXIST);
+    assert_non_null(strstr(err.msg, "cache"));
+    const struct string_pair kernel[] = {of_a_group[0], of_a_group[1], of_a_group[2], {"mountMode", "kernel"}};
+    assert_int_equal(stage_group(kernel, 4, &err), -EINVAL);
+}
+
+static void a_volume_of_no_group_is_for_every_node(void **state) {
+    (void)state;
+    kit.options.node_group = "b";
+    assert_int_equal(stage(), 0);
+    kit.options.node_group = NULL;
+    struct node_info info;
+    assert_int_equal(node_ops.info(kit.node, &info, NULL), 0);
+    assert_null(info.topology);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -506,6 +552,8 @@ int main(void) {
         TEST(statfs_that_does_not_end_gives_the_last_numbers),
         TEST(mounts_without_a_record),
         TEST(tells_who_it_is),
+        TEST(a_volume_of_a_group_is_for_its_nodes),
+        TEST(a_volume_of_no_group_is_for_every_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,7 +245,7 @@ static void paths_start_below_the_root(void **state) {
     struct fixture *f = *state;
     struct err err = ERR_NONE;
     start_fs(f, 0);
-    assert_int_equal(warm_start_paths(f->fs, "dir/sub/big,,dir//sub/,missing", &err), 0);
+    assert_int_equal(warm_start_paths(f->fs, "dir/sub/big,,/dir//sub/,missing,/", &err), 0);
     static const struct timespec pause = {.tv_nsec = 2 * NS_PER_MS};
     while (warm_running(f->fs))
         (void)nanosleep(&pause, NULL);
@@ -253,6 +253,8 @@ static void paths_start_below_the_root(void **state) {
     assert_true(warm_find(f->fs, WARM_FETCH, &f->big, &figures));
     assert_int_equal(figures.state, WARM_DONE);
     assert_copied(f, &f->big);
+    assert_true(warm_find(f->fs, WARM_FETCH, &f->root, &figures));
+    assert_int_equal(figures.files_done, FILES + 1);
 }
 
 int main(void) {
