@@ -247,16 +247,17 @@ class Layer:
         self.path, self.clock, self.random = base, clock, random.Random(seed)
 
     def step(self):
-        block = bytes([self.random.randrange(256)]) * (128 << 10)
+        size, count = self.random.choice([(128 << 10, 20), (8 << 20, 2)])
+        block = bytes([self.random.randrange(256)]) * size
         fd = self.clock("create", os.open, self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR)
         if self.random.random() < 0.5:
-            self.clock("extend", os.ftruncate, fd, 20 * len(block))
-        for i in range(20):
+            self.clock("extend", os.ftruncate, fd, count * len(block))
+        for i in range(count):
             written = self.clock("write", os.write, fd, block)
             assert written == len(block), f"write {i}: {written} bytes of {len(block)}"
         os.close(fd)
         with open(self.path, "rb") as file:
-            assert file.read() == block * 20, "content of a new file"
+            assert file.read() == block * count, "content of a new file"
         self.clock("unlink", os.unlink, self.path)
 
     def end(self):
