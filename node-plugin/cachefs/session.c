@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "lib/base/log.h"
@@ -19,6 +20,10 @@
 #define READER_STACK ((size_t)256 << 10)
 #define SOON_NS (50 * INT64_C(1000)) // programs that open one small file after the other ask again within that
 #define EAGER_MOST 8
+#define SMALL_REQUEST ((size_t)16 << 10) // all but writes
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 // Linux 5.14
+#endif
 
 struct session {
     struct fs *fs;
@@ -122,12 +127,22 @@ static int receive(struct session *s, struct fuse_buf *buf) {
     return r;
 }
 
+// A daemon that is killed while the kernel copies a request to it: the kernel goes on with pages that are there, but it
+// does not wait for others any more, and ends the request with EIO. So they are there before. An idle mount has few.
+static void *get_buffer(struct bufs *requests, bool all) {
+    void *buf = bufs_get(requests);
+    if (buf)
+        (void)madvise(buf, all ? requests->size : SMALL_REQUEST, MADV_POPULATE_WRITE);
+    return buf;
+}
+
 static void *read_requests(void *arg) {
     struct session *s = arg;
     struct fuse_buf buf = {0};
+    unsigned large = 0;
     while (!fuse_session_exited(s->fuse) && !atomic_load(&s->paused)) {
-        if (!buf.mem)
-            buf.mem = bufs_get(&s->fs->requests);
+        if (!buf.mem) // what had the last one was a large write, and more may come
+            buf.mem = get_buffer(&s->fs->requests, large++ > 0);
         int r = buf.mem ? receive(s, &buf) : -ENOMEM;
         if (r == -EINTR || r == -EAGAIN)
             continue;
