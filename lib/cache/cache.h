@@ -74,6 +74,8 @@ bool cached_is_version(const struct cached *object, const struct cache_version *
 bool cached_complete(const struct cached *object);
 // Are all the bytes there? A range that passes the end counts up to the end.
 bool cached_has(const struct cached *object, uint64_t offset, uint64_t len);
+// False: the disk does not give what is there, so it must not be handed to the kernel. Waits for nothing.
+bool cached_readable(const struct cached *object);
 // The first byte at or after `offset` that is not there; the size when all are.
 uint64_t cached_next_missing(const struct cached *object, uint64_t offset);
 
@@ -103,6 +105,8 @@ uint64_t cached_bytes(const struct cached *object); // of it that are here
 int cache_evict_file(struct cache *cache, const void *handle, size_t handle_len, uint64_t *ret_bytes)
     __attribute__((warn_unused_result));
 
+// The disk lost the index, or takes no stores to it: this process caches nothing any more, until the directory is opened anew.
+bool cache_lost(const struct cache *cache);
 // Makes durable what is complete but not yet called so; also done in the background. Waits for the disk.
 int cache_sync(struct cache *cache, struct err *err) __attribute__((warn_unused_result));
 

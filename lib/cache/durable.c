@@ -153,6 +153,7 @@ static void *run_thread(void *data) {
     struct cache *cache = data;
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10); // Linux: of this thread alone
     while (wait_for_work(cache)) {
+        health_look(cache);
         (void)durable_run(cache);
         space_relieve(cache);
         walk_some(cache);

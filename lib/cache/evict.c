@@ -9,6 +9,8 @@
 
 int remove_name(struct cache *cache, const struct cache_key *key, bool evicted) {
     char name[OBJECT_NAME_MAX];
+    // Who looks at the disk in between would count what becomes free twice.
+    LOCK_SCOPE(&cache->space_lock);
     key_map_name(key, name);
     (void)io_unlink(cache->io, cache->objects_fd, name); // first: a sidecar without its file would never be found
     key_name(key, name);

@@ -2,6 +2,7 @@
 // What processes that mount nothing ask: figures of the directory, and that room be made.
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -34,6 +35,11 @@ int cache_read_figures(const char *dir, struct cache_disk *ret_disk, struct cach
     if (!all)
         return err_set(err, -ENOMEM, "out of memory");
     index_read_figures(index, ret_disk, all, ret_count);
+    r = io_ask_disk(index_fd(index));
+    if (r < 0 || index_lost(index)) {
+        ret_disk->sick = true;
+        (void)snprintf(ret_disk->reason, sizeof ret_disk->reason, "cannot read the disk: %s", err_name(r < 0 ? r : -EIO));
+    }
     *ret = take_ptr(all);
     return 0;
 }

@@ -1,17 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mapped files whose disk may fail: a page that cannot be read any more becomes zeros instead of the death of the process.
+// Mapped files on a disk that fails: a page that cannot be read, or stored to, becomes memory of this process instead of SIGBUS.
 //
-// Why:     the kernel reports an error of the disk below a mapping by SIGBUS. A cache whose disk is gone must only be of no use.
-// Owns:    the process's handler of SIGBUS, from the first guard_add on; faults elsewhere go where they went before.
-// Threads: any.
-// Fails:   never: beyond GUARD_MOST mappings, the others have no guard.
-//
-// The whole mapping becomes private zeros at the first fault, so that what reads it sees one state: empty.
+// Why:     the kernel answers a fault with SIGBUS when the disk gives EIO, and a store to a page that was clean when the file
+//          system is read-only, full or shut down. That would end a process that holds mounts, for the loss of a hint.
+// Owns:    the process's handler of SIGBUS, from the first guard on; what is no guarded page goes to the handler before it.
+// Threads: any. The failing page keeps its content where the page cache still has it, and is zero else.
+// Order:   its lock is a leaf; nothing guarded is touched with it.
 #pragma once
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#define GUARD_MOST 8192u
+#include "lib/base/cleanup.h"
 
-void guard_add(void *at, size_t len);
-void guard_remove(void *at); // before munmap
+struct guard { // zero, then embedded in the owner of the mapping
+    char *at;
+    size_t size;
+    _Atomic bool failed;
+    unsigned char *replaced; // a bit a page
+    struct guard *next, **before;
+};
+
+int guard_add(struct guard *guard, void *at, size_t size) must_check; // -ENOMEM
+void guard_remove(struct guard *guard);                               // before munmap; also of a guard never added
+// Some page is not the file's any more: what is stored there reaches nobody else.
+static inline bool guard_failed(const struct guard *guard) {
+    return atomic_load_explicit(&guard->failed, memory_order_relaxed);
+}

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #include "lib/base/mem.h"
-#include "lib/cache/guard.h"
 #include "lib/cache/index_area.h"
 
 #define NAME_LOCK_TRIES 2000 // of half a millisecond
@@ -24,11 +23,37 @@ bool index_byte_held(int fd, int64_t offset, int64_t len) {
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+bool index_lost(const struct index *index) {
+    return guard_failed(&index->guard);
+}
+
+static _Thread_local bool has_own_lock; // a thread is in one index at a time
+
+// Whoever holds the lock may have lost its page, and then will not wake us: so we look up now and then.
+static int lock_area(struct index *index) {
+    int r = pthread_mutex_trylock(&index->area->lock);
+    while ((r == EBUSY || r == ETIMEDOUT) && !index_lost(index)) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        r = pthread_mutex_timedlock(&index->area->lock, &until);
+    }
+    return r;
+}
+
 void index_lock(struct index *index) {
-    if (pthread_mutex_lock(&index->area->lock) == EOWNERDEAD) {
+    int r = lock_area(index);
+    has_own_lock = r == EBUSY || r == ETIMEDOUT;
+    if (has_own_lock)
+        (void)pthread_mutex_lock(&index->own_lock);
+    if (r == EOWNERDEAD) {
         index_rebuild(index);
         (void)pthread_mutex_consistent(&index->area->lock);
     }
+}
+
+void index_unlock(struct index *index) {
+    (void)pthread_mutex_unlock(has_own_lock ? &index->own_lock : &index->area->lock);
 }
 
 uint64_t index_random(struct index *index) { // xorshift64*
@@ -65,9 +90,8 @@ static int map_index(struct index *index, int prot) {
     void *at = mmap(NULL, INDEX_SIZE, prot, MAP_SHARED | MAP_NORESERVE, index->fd, 0);
     if (at == MAP_FAILED)
         return -errno;
-    guard_add(at, INDEX_SIZE);
     index->area = at;
-    return 0;
+    return guard_add(&index->guard, at, INDEX_SIZE);
 }
 
 // An empty file becomes an empty index. `walk`: there may be objects that it does not know.
@@ -139,7 +163,7 @@ static int take_process(struct index *index) {
         index_reap(index); // also what the last owner of this slot had
         index->user = true;
         index->process = i;
-        INDEX_SCOPE(index);
+        INDEX_SCOPE_OR(index, -EIO);
         index->area->processes[i] = (struct index_process){.used = 1, .pid = (uint32_t)getpid()};
         return 0;
     }
@@ -168,6 +192,8 @@ static int join(struct index *index, int dir_fd, uint64_t boot, struct err *err)
         r = begin_boot(index->area, boot);
     if (r == 0)
         r = take_process(index);
+    if (r == 0 && index_lost(index))
+        r = -EIO;
     return r < 0 ? err_set(err, r, "cannot use the cache's index: %s", err_name(r)) : 0;
 }
 
@@ -178,6 +204,7 @@ static int open_once(const struct cache_io *io, int dir_fd, uint64_t boot, bool 
         return err_set(err, -ENOMEM, "out of memory");
     index->io = io;
     index->looked_ns = INT64_MIN / 2;
+    (void)pthread_mutex_init(&index->own_lock, NULL);
     clock_random(&clock_system, &index->random, sizeof index->random);
     index->random |= 1;
     index->fd = io_open(io, dir_fd, INDEX_NAME, make ? O_RDWR | O_CREAT : O_RDONLY);
@@ -215,18 +242,17 @@ int index_open(const struct cache_io *io, int dir_fd, uint64_t boot, bool make, 
 
 // The last one to leave writes it out and says so; then even another boot may believe it.
 static void leave(struct index *index) {
-    if (flock(index->fd, LOCK_EX) < 0)
+    if (index_lost(index) || flock(index->fd, LOCK_EX) < 0)
         return;
     index_memory_give(index, UINT64_MAX);
     {
-        INDEX_SCOPE(index);
+        INDEX_SCOPE(index); // lost meanwhile: the lock of the file goes with it
         struct index_process *own = &index->area->processes[index->process];
         index->area->volumes[own->volume].reserved -= own->reserved;
         index->area->reserved -= own->reserved;
         *own = (struct index_process){0};
     }
-    if (!index_lost(index) && !index_byte_held(index->fd, LOCK_PROCESSES, INDEX_PROCESSES) &&
-        msync(index->area, INDEX_SIZE, MS_SYNC) == 0) {
+    if (!index_lost(index) && !index_byte_held(index->fd, LOCK_PROCESSES, INDEX_PROCESSES) && msync(index->area, INDEX_SIZE, MS_SYNC) == 0) {
         index->area->clean = 1;
         (void)msync(index->area, INDEX_PAGE, MS_SYNC);
         (void)io_sync(index->io, index->fd);
@@ -239,12 +265,12 @@ struct index *index_free(struct index *index) {
         return NULL;
     if (index->user)
         leave(index);
-    if (index->area) {
-        guard_remove(index->area);
+    guard_remove(&index->guard);
+    if (index->area)
         (void)munmap(index->area, INDEX_SIZE);
-    }
     if (index->fd >= 0)
         (void)close(index->fd);
+    (void)pthread_mutex_destroy(&index->own_lock);
     free(index);
     return NULL;
 }

@@ -83,7 +83,9 @@ void index_reap(struct index *index); // takes back what processes had that died
 
 // ---- the disk's state
 void index_set_sick(struct index *index, int64_t until_ns, const char *reason);
-bool index_sick(struct index *index, int64_t now_ns); // cheap
+bool index_sick(struct index *index, int64_t now_ns); // cheap; also when it is lost
+// The disk lost pages of it, or takes no stores to it any more: this process uses it no longer.
+bool index_lost(const struct index *index);
 // Where the walk that fills an empty index stands: the next of the 65,536 directories; 65,536: nothing to do.
 uint32_t index_walk_next(struct index *index);
 void index_walk_done(struct index *index, uint32_t next);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "lib/cache/guard.h"
 #include "lib/cache/index.h"
 
 #define INDEX_MAGIC UINT64_C(0x78646e6977617431) // layout 1
@@ -93,6 +94,8 @@ struct index {
     const struct cache_io *io;
     int fd;
     struct index_area *area;
+    struct guard guard;
+    pthread_mutex_t own_lock; // instead of the area's, of those who waited for that when the index was lost
     bool user;         // has a slot of the process table
     uint32_t process;  // which
     uint64_t random;   // state of a generator, under the area's lock
@@ -103,17 +106,17 @@ struct index {
 
 // Takes the area's lock, repairing what a dead process left; released at the end of the scope.
 void index_lock(struct index *index);
+void index_unlock(struct index *index);
 static inline void index_unlockp(struct index *const *index) {
-    (void)pthread_mutex_unlock(&(*index)->area->lock);
+    index_unlock(*index);
 }
-#define INDEX_SCOPE(index)                                                                                             \
+// Nothing is asked of an index that lost pages, and nothing told: `value` is returned.
+#define INDEX_SCOPE(index) INDEX_SCOPE_OR(index, )
+#define INDEX_SCOPE_OR(index, value)                                                                                   \
+    if (index_lost(index))                                                                                             \
+        return value;                                                                                                  \
     struct index *const scoped_index_ cleanup(index_unlockp) __attribute__((unused)) = (index);                        \
     index_lock(index)
-
-// The disk failed below the mapping, which is zeros since (guard.h).
-static inline bool index_lost(const struct index *index) {
-    return index->area->magic != INDEX_MAGIC;
-}
 
 static inline uint32_t *index_bucket(const struct index *index, uint32_t i) {
     return (uint32_t *)(void *)((char *)index->area + BUCKETS_OFFSET) + i;

@@ -11,7 +11,7 @@ static uint32_t hash_of(const struct cache_key *key) { // the key is a digest al
 }
 
 static uint32_t power_below(uint32_t n) { // the largest power of two that is not above n
-    return 1u << (31 - __builtin_clz(n | 1));
+    return 1u << (31 - __builtin_clz(n));
 }
 
 // Linear hashing: buckets [0, count); those that are not split yet hold what would go to their upper half.
@@ -26,8 +26,6 @@ static uint32_t *bucket_of(const struct index *index, const struct cache_key *ke
 }
 
 uint32_t index_slot_of(const struct index *index, const struct cache_key *key) {
-    if (index_lost(index))
-        return 0;
     uint32_t slot = *bucket_of(index, key);
     while (slot && !key_eq(&index_slot(index, slot)->key, key))
         slot = index_slot(index, slot)->next;
@@ -43,7 +41,7 @@ static void link_slot(struct index *index, uint32_t slot) {
 // Where the number of the slot stands: in its bucket, or in the slot before it.
 static uint32_t *link_to(struct index *index, uint32_t slot) {
     uint32_t *at = bucket_of(index, &index_slot(index, slot)->key);
-    while (*at && *at != slot) // 0: the mapping was lost just now
+    while (*at != slot)
         at = &index_slot(index, *at)->next;
     return at;
 }
@@ -122,7 +120,7 @@ void index_rebuild(struct index *index) {
 }
 
 bool index_find(struct index *index, const struct cache_key *key, struct index_object *ret) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, false);
     uint32_t at = index_slot_of(index, key);
     if (!at)
         return false;
@@ -136,8 +134,6 @@ bool index_find(struct index *index, const struct cache_key *key, struct index_o
 
 static int add_slot(struct index *index, const struct cache_key *key, uint16_t volume, uint32_t *ret) {
     struct index_area *area = index->area;
-    if (index_lost(index))
-        return -EIO;
     if (area->used >= INDEX_SLOTS_MAX)
         return -ENOSPC;
     int r = index_grow(index, SLOTS_OFFSET, &area->slots_ready, (uint64_t)area->used + 2, sizeof(struct index_slot));
@@ -154,7 +150,7 @@ static int add_slot(struct index *index, const struct cache_key *key, uint16_t v
 }
 
 int index_put(struct index *index, const struct cache_key *key, const struct index_object *object) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, -EIO);
     uint32_t at = index_slot_of(index, key);
     if (!at) {
         int r = add_slot(index, key, object->volume, &at);
@@ -206,7 +202,7 @@ static uint32_t print_of(const struct index_slot *slot) {
 }
 
 uint64_t index_remove(struct index *index, const struct cache_key *key, bool evicted) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, 0);
     struct index_area *area = index->area;
     uint32_t at = index_slot_of(index, key);
     if (!at)
@@ -231,12 +227,12 @@ uint64_t index_remove(struct index *index, const struct cache_key *key, bool evi
 }
 
 uint32_t index_count(struct index *index) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, 0);
     return index->area->used;
 }
 
 bool index_at(struct index *index, uint32_t position, struct cache_key *ret_key, uint16_t *ret_volume) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, false);
     if (position >= index->area->used)
         return false;
     const struct index_slot *slot = index_slot(index, position + 1);
@@ -246,7 +242,7 @@ bool index_at(struct index *index, uint32_t position, struct cache_key *ret_key,
 }
 
 int index_check(struct index *index) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, -EIO);
     uint64_t bytes = 0, objects = 0, by_volume = 0;
     for (uint32_t i = 1; i <= index->area->used; i++) {
         bytes += (uint64_t)index_slot(index, i)->pages * INDEX_PAGE;

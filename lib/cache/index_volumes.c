@@ -8,6 +8,8 @@
 #include "lib/base/str.h"
 #include "lib/cache/index_area.h"
 
+#define WALK_DONE 65536u
+
 // The slot of the volume with this hash, made when there is none; INDEX_VOLUMES when the table is full.
 static uint16_t volume_slot(struct index *index, uint32_t hash) {
     struct index_area *area = index->area;
@@ -30,7 +32,7 @@ static uint16_t volume_slot(struct index *index, uint32_t hash) {
 }
 
 int index_volume_take(struct index *index, const char *tag, uint64_t limit, uint16_t *ret, struct err *err) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, -EIO);
     uint16_t slot = volume_slot(index, volume_hash(tag));
     if (slot == INDEX_VOLUMES)
         return err_set(err, -EUSERS, "%u volumes share this cache directory, more than it can count", INDEX_VOLUMES);
@@ -47,7 +49,7 @@ int index_volume_take(struct index *index, const char *tag, uint64_t limit, uint
 }
 
 int index_volume_by_hash(struct index *index, uint32_t hash, uint16_t *ret) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, -EIO);
     uint16_t slot = volume_slot(index, hash);
     *ret = slot;
     return slot == INDEX_VOLUMES ? -EUSERS : 0;
@@ -64,7 +66,7 @@ void index_look_mounted(struct index *index) {
 }
 
 bool index_volume_mounted(struct index *index, uint16_t volume) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, true);
     index_look_mounted(index);
     return index->mounted[volume];
 }
@@ -80,7 +82,7 @@ void index_count_error(struct index *index, uint16_t volume) {
 }
 
 struct index_room index_room(struct index *index, uint16_t volume) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, (struct index_room){0});
     const struct index_area *area = index->area;
     const struct index_volume *v = &area->volumes[volume];
     return (struct index_room){.limit = v->limit,
@@ -132,7 +134,7 @@ void index_reap(struct index *index) {
 }
 
 bool index_memory_take(struct index *index, uint64_t bytes, uint64_t limit) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, false);
     struct index_area *area = index->area;
     if (bytes > limit)
         return false;
@@ -165,7 +167,7 @@ bool index_sick(struct index *index, int64_t now_ns) {
 }
 
 uint32_t index_walk_next(struct index *index) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, WALK_DONE);
     return index->area->walk_next;
 }
 

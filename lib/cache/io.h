@@ -62,6 +62,8 @@ static inline int io_write_past(const struct cache_io *io, int fd, const void *d
         io->ops->write_past ? io->ops->write_past : io->ops->write;
     return call(io->ctx, fd, data, len, offset);
 }
+// Reads a little of the file from the disk itself, not from memory. 0, or what the disk says.
+int io_ask_disk(int fd);
 static inline int io_sync(const struct cache_io *io, int fd) {
     return io->ops->sync(io->ctx, fd);
 }

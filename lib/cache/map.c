@@ -25,6 +25,7 @@ struct map {
     _Atomic uint64_t *present, *durable;
     uint64_t blocks, words;
     size_t size;
+    struct guard guard; // bits of a page that is lost are those of this process, or none
 };
 
 uint64_t map_blocks_of(uint64_t size) {
@@ -34,10 +35,9 @@ uint64_t map_blocks_of(uint64_t size) {
 struct map *map_free(struct map *map) {
     if (!map)
         return NULL;
-    if (map->header) {
-        guard_remove(map->header);
+    guard_remove(&map->guard);
+    if (map->header)
         (void)munmap(map->header, map->size);
-    }
     free(map);
     return NULL;
 }
@@ -63,11 +63,10 @@ static int map_file(struct map *map, int fd) {
     void *at = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         return -errno;
-    guard_add(at, map->size);
     map->header = at;
     map->present = (_Atomic uint64_t *)(void *)((char *)at + PAGE);
     map->durable = (_Atomic uint64_t *)(void *)((char *)at + PAGE + (map->size - PAGE) / 2);
-    return 0;
+    return guard_add(&map->guard, at, map->size);
 }
 
 static int map_open(const struct cache_io *io, int objects_fd, const struct cache_key *key, const struct record *record,

@@ -5,7 +5,7 @@
 // Owns:    the mapping. The file stays until the object is durable.
 // Threads: any; bits are atomic and only ever set, but by map_revive.
 // Fails:   -ENOENT no sidecar of this object and boot, -errno of the disk. The disk space is taken when the sidecar is
-//          made, so that setting a bit cannot fail (it would be SIGBUS).
+//          made, so that setting a bit cannot fail.
 //
 // Two bitmaps: `present` is true in the boot that the header names; `durable` always. A bit goes into `durable` only after
 // fdatasync of the data that it tells of.

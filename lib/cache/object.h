@@ -45,6 +45,8 @@ struct cache {
     bool stopping, has_thread;
     pthread_t thread;
     int64_t walk_from_ns;
+
+    atomic_bool unreadable; // health.c
 };
 
 struct cached {
@@ -90,6 +92,7 @@ int remove_name(struct cache *cache, const struct cache_key *key, bool evicted);
 int space_take(struct cache *cache, uint64_t bytes, bool reserve) must_check;
 void space_relieve(struct cache *cache); // others filled the disk: give room back
 // An error of the disk: counted, storing is suspended. Returns `code`. What is not the disk's fault is only returned.
+void health_look(struct cache *cache); // may wait for the disk
 int space_error(struct cache *cache, int code, const char *what);
 
 // ---- durable.c

@@ -147,7 +147,7 @@ static bool is_due(const struct index *index, const struct index_slot *slot) {
 }
 
 bool index_pick(struct index *index, int volume, enum index_victims victims, struct cache_key *ret) {
-    INDEX_SCOPE(index);
+    INDEX_SCOPE_OR(index, false);
     const struct index_area *area = index->area;
     index_look_mounted(index);
     uint64_t best_rank = 0;

@@ -52,6 +52,16 @@ static bool is_current(const struct copy *c, const struct nfs_attr *attr) {
     return c->object && !c->changed && copy_is_version(c->object, attr);
 }
 
+// The kernel would answer reads of a disk that is gone with EIO. For those who have the file open it does; nobody joins them.
+static bool can_pass(struct inode *inode) {
+    struct copy *c = &inode->copy;
+    if (cached_readable(c->object))
+        return true;
+    if (c->passed)
+        give_up_copy(inode);
+    return false;
+}
+
 static void find_copy(struct inode *inode, const struct nfs_attr *attr) {
     struct copy *c = &inode->copy;
     struct fs *fs = inode->fs;
@@ -88,7 +98,7 @@ static bool is_registered(struct inode *inode) {
 static int choose_for_reading(struct op *op, const struct nfs_attr *attr, bool tried, enum open_mode *ret_mode) {
     struct copy *c = &op->inode->copy;
     if (c->passed) {
-        *ret_mode = is_current(c, attr) ? OPEN_PASSED : OPEN_ATTENDED;
+        *ret_mode = is_current(c, attr) && can_pass(op->inode) ? OPEN_PASSED : OPEN_ATTENDED;
         return 0;
     }
     if (!op->fs->copies.cache || nodes_is_retired(op->fs->nodes, op->inode->id))
@@ -105,7 +115,7 @@ static int choose_for_reading(struct op *op, const struct nfs_attr *attr, bool t
         op->object = c->object;
         return -EAGAIN;
     }
-    if (is_registered(op->inode))
+    if (can_pass(op->inode) && is_registered(op->inode))
         *ret_mode = OPEN_PASSED;
     return 0;
 }
@@ -134,7 +144,7 @@ bool copy_needs_other_inode(struct op *op, const struct nfs_attr *attr) {
         LOCK_SCOPE(&fs->copy_lock);
         const struct copy *c = &inode->copy;
         if (c->passed)
-            needs = only_reads(op) ? !is_current(c, attr) : (op->fi.flags & O_ACCMODE) == O_RDWR;
+            needs = only_reads(op) ? !is_current(c, attr) || !can_pass(inode) : (op->fi.flags & O_ACCMODE) == O_RDWR;
     }
     if (needs)
         nodes_retire(fs->nodes, op->id);

@@ -12,6 +12,7 @@
 // | reading | complete or not | cached | cached |
 // | reading | small, not complete | nobody | it is fetched first |
 // | reading | another version | passed | the name is looked up anew and gives a new inode (-ESTALE); without a name: attended |
+// | reading | on a disk that does not answer | passed | the same |
 // | writing only | any | passed | attended: written to the origin, and to the copy that the others see |
 // | reading and writing | any | passed | a new inode, as above: a shared mapping of it would change the copy alone |
 // | writing | any | nobody, or cached | cached |

@@ -266,8 +266,14 @@ static struct json *volume_json(struct fs *fs) {
     (void)json_set_text(json, "mode", modes[fs->copies.trust]);
     (void)json_set_bool(json, "passthrough", fs->copies.passthrough);
     set_number(json, "warming", warm_running(fs));
-    if (cache_read_figures(fs->copies.dir, &disk, &figures, &count, NULL) < 0)
-        return json;
+    struct err err = ERR_NONE;
+    if (cache_read_figures(fs->copies.dir, &disk, &figures, &count, &err) < 0) {
+        disk.sick = true;
+        (void)snprintf(disk.reason, sizeof disk.reason, "%s", err_text(&err));
+    } else if (!disk.sick && (!fs->copies.cache || cache_lost(fs->copies.cache))) {
+        disk.sick = true;
+        (void)snprintf(disk.reason, sizeof disk.reason, "the disk failed this mount; nothing is cached until its daemon is started again");
+    }
     for (size_t i = 0; i < count; i++)
         if (str_eq(figures[i].volume, fs->copies.volume))
             add_volume(json, &figures[i]);
