@@ -74,8 +74,9 @@ bool cached_is_version(const struct cached *object, const struct cache_version *
 bool cached_complete(const struct cached *object);
 // Are all the bytes there? A range that passes the end counts up to the end.
 bool cached_has(const struct cached *object, uint64_t offset, uint64_t len);
-// False: the disk does not give what is there, so it must not be handed to the kernel. Waits for nothing.
-bool cached_readable(const struct cached *object);
+// Does the disk give the first byte? Else it must not be handed to the kernel, and all others neither, until the disk answers again.
+// -EAGAIN: not known without waiting for the disk.
+int cached_readable(struct cached *object, bool wait) __attribute__((warn_unused_result));
 // The first byte at or after `offset` that is not there; the size when all are.
 uint64_t cached_next_missing(const struct cached *object, uint64_t offset);
 

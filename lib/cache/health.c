@@ -15,14 +15,20 @@ void health_look(struct cache *cache) {
         (void)space_error(cache, r, "read the disk");
 }
 
-// Of what is in memory only, so that nobody waits; a file system that is shut down does not give even that.
-bool cached_readable(const struct cached *object) {
+int cached_readable(struct cached *object, bool wait) {
     struct cache *cache = object->cache;
     if (atomic_load(&cache->unreadable) || index_lost(cache->index))
-        return false;
+        return -EIO;
     char byte;
     struct iovec iov = {&byte, 1};
-    return object->size == 0 || preadv2(object->fd, &iov, 1, 0, RWF_NOWAIT) >= 0 || errno == EAGAIN || errno == EOPNOTSUPP;
+    // A file system that is shut down does not give even what is in memory.
+    if (object->size == 0 || preadv2(object->fd, &iov, 1, 0, wait ? 0 : RWF_NOWAIT) >= 0)
+        return 0;
+    int r = -errno;
+    if (r == -EOPNOTSUPP || (r == -EAGAIN && !wait))
+        return -EAGAIN;
+    atomic_store(&cache->unreadable, true); // until the disk is asked next
+    return space_error(cache, r, "read a file");
 }
 
 bool cache_lost(const struct cache *cache) {

@@ -55,11 +55,22 @@ static bool is_current(const struct copy *c, const struct nfs_attr *attr) {
 // The kernel would answer reads of a disk that is gone with EIO. For those who have the file open it does; nobody joins them.
 static bool can_pass(struct inode *inode) {
     struct copy *c = &inode->copy;
-    if (cached_readable(c->object))
+    int r = cached_readable(c->object, false);
+    if (r == 0 || r == -EAGAIN)
         return true;
     if (c->passed)
         give_up_copy(inode);
     return false;
+}
+
+// To be asked for its first byte, which is on the disk only: without our lock, for it takes time.
+static bool wants_trial(struct op *op, bool tried) {
+    struct copy *c = &op->inode->copy;
+    if (tried || !op->fs->copies.passthrough || cached_readable(c->object, false) != -EAGAIN)
+        return false;
+    cached_hold(c->object);
+    op->object = c->object;
+    return true;
 }
 
 static void find_copy(struct inode *inode, const struct nfs_attr *attr) {
@@ -98,6 +109,8 @@ static bool is_registered(struct inode *inode) {
 static int choose_for_reading(struct op *op, const struct nfs_attr *attr, bool tried, enum open_mode *ret_mode) {
     struct copy *c = &op->inode->copy;
     if (c->passed) {
+        if (is_current(c, attr) && wants_trial(op, tried))
+            return -EAGAIN;
         *ret_mode = is_current(c, attr) && can_pass(op->inode) ? OPEN_PASSED : OPEN_ATTENDED;
         return 0;
     }
@@ -115,6 +128,8 @@ static int choose_for_reading(struct op *op, const struct nfs_attr *attr, bool t
         op->object = c->object;
         return -EAGAIN;
     }
+    if (wants_trial(op, tried))
+        return -EAGAIN;
     if (can_pass(op->inode) && is_registered(op->inode))
         *ret_mode = OPEN_PASSED;
     return 0;

@@ -21,7 +21,7 @@
 #include "node-plugin/cachefs/passthrough.h"
 
 // How to answer an open of op->inode with these attributes. 0: as *ret_mode says, counted (copy_closed takes it back);
-// -EAGAIN: op->object is to be fetched first, unless that was `tried`; -ESTALE: not without another inode.
+// -EAGAIN: op->object is to be fetched first, or when it is complete, read a little, unless that was `tried`; -ESTALE: not without another inode.
 // Would this open be better off with another inode (the rows "new inode")? Then a lookup of the name gives one from now on.
 bool copy_needs_other_inode(struct op *op, const struct nfs_attr *attr);
 int copy_choose(struct op *op, const struct nfs_attr *attr, bool tried, enum open_mode *ret_mode, int32_t *ret_id);

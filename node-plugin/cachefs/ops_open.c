@@ -127,7 +127,11 @@ static void choose(struct op *op, bool tried) {
     enum open_mode mode;
     int32_t backing_id = 0;
     int r = copy_choose(op, &op->attr, tried, &mode, &backing_id);
-    if (r == -EAGAIN)
+    if (r == -EAGAIN && cached_complete(op->object)) {
+        (void)!cached_readable(op->object, true);
+        (void)cached_put(take_ptr(op->object));
+        choose(op, true);
+    } else if (r == -EAGAIN)
         copy_fill(op, filled);
     else if (r < 0)
         op_reply_error(op, r);

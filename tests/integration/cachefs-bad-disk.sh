@@ -14,7 +14,7 @@ bad_disk() { python3 "$HELPER" "$@"; }
 
 
 keep_status() { return "$1"; }
-loops() { losetup -l -n -O NAME,BACK-FILE | awk -v dir="$WORK/" 'index($2, dir) == 1 { print $1 }'; }
+loops() { losetup -l -n -O NAME,BACK-FILE | awk -v dir="$WORK/" 'index($2, dir) == 1 { print $1 }'; } # also of what was unmounted lazily
 
 disk_stop() {
     local rc=$? pid
@@ -27,6 +27,7 @@ disk_stop() {
     done 2>/dev/null
     wait_for 10 no_mounts
     umount -l "$WORK"/disk-* 2>/dev/null
+    umount -l "$WORK"/below-* 2>/dev/null
     wait_for 10 no_loops || { echo "FAILED: left behind: $(loops)"; rc=1; }
     keep_status "$rc"
     cachefs_kit_stop
@@ -44,20 +45,33 @@ wait_for() { # SECONDS COMMAND…
 }
 trap disk_stop EXIT INT TERM
 
-# disk_make NAME TYPE MIB: $WORK/disk-NAME, of $WORK/NAME.img
+# disk_make NAME TYPE MIB: $WORK/disk-NAME, on a loop device whose file is on $WORK/below-NAME, a file system of its own. When that
+# one is shut down, the disk gives EIO.
 disk_make() {
-    mkdir -p "$WORK/disk-$1"
-    truncate -s "$3M" "$WORK/$1.img"
-    case $2 in
-    ext4) mkfs.ext4 -q -F -m0 -E lazy_itable_init=0 "$WORK/$1.img" ;;
-    xfs) mkfs.xfs -q -f "$WORK/$1.img" ;;
+    disk_mount_image "$WORK/$1.img" "$WORK/below-$1" ext4 $(($3 + 100))
+    disk_mount_image "$WORK/below-$1/disk" "$WORK/disk-$1" "$2" "$3"
+}
+disk_mount_image() { # FILE DIR TYPE MIB
+    local loop
+    mkdir -p "$2"
+    truncate -s "$4M" "$1"
+    case $3 in
+    ext4) mkfs.ext4 -q -F -m0 -E lazy_itable_init=0 "$1" ;;
+    xfs) mkfs.xfs -q -f "$1" ;;
     esac
-    mount -o "loop$([ "$2" != ext4 ] || echo ,errors=remount-ro)" "$WORK/$1.img" "$WORK/disk-$1"
+    loop=$(losetup --find --show --direct-io=on "$1")
+    mount -o "$([ "$3" = ext4 ] && echo errors=remount-ro || echo rw)" "$loop" "$2"
+    losetup --detach "$loop" # once nobody uses it
 }
 disk_end() { # NAME: its mount, and it
     cachefs_umount "$1"
-    umount "$WORK/disk-$1" 2>/dev/null || umount -l "$WORK/disk-$1" 2>/dev/null || true
-    rm -f "$WORK/$1.img" "$WORK/stop-$1"
+    disk_umount "$1"
+    rm -f "$WORK/stop-$1"
+}
+disk_umount() {
+    umount -l "$WORK/disk-$1" 2>/dev/null || true
+    umount -l "$WORK/below-$1" 2>/dev/null || true
+    rm -f "$WORK/$1.img"
 }
 disk_mount() { # NAME FLAG…
     local name=$1
@@ -108,6 +122,7 @@ too_small() { # NAME TYPE MIB KEEP FLAG…
     bad_disk status "$WORK/$name"
     load_end "$name"
     rm "$WORK/disk-$name/others"
+    "$BIN/stowage" cache evict --dir "$WORK/disk-$name" >/dev/null # what is here stays, also when it is not what we ask for
     wait_for 60 cached_again "$name" || fail "nothing is cached when there is room again: $(bad_disk status "$WORK/$name")"
     never_ended "$name"
     disk_end "$name"
@@ -131,16 +146,18 @@ goes_bad() { # NAME HOW errors|none FLAG…: the disk of a running mount
 }
 shut_down() { bad_disk break "$WORK/disk-$1"; }
 read_only() { echo 1 >"/sys/fs/ext4/$(basename "$(findmnt -n -o SOURCE "$WORK/disk-$1")")/trigger_fs_error"; }
-taken_away() { umount -l "$WORK/disk-$1" && truncate -s 0 "$WORK/$1.img"; }
+gives_eio() { bad_disk break "$WORK/below-$1"; }
+taken_away() { umount -l "$WORK/disk-$1" && gives_eio "$1"; }
 
 another_disk() { # NAME TYPE MIB: the daemon is told to look again
-    umount -l "$WORK/disk-$1" 2>/dev/null || true
-    rm -f "$WORK/$1.img"
+    disk_umount "$1"
     disk_make "$@"
     kill -HUP "$(cat "$WORK/$1.pid")"
+    wait_for 30 handed_over "$1" || fail "not handed over: $(tail -n 3 "$WORK/$1.log")"
     wait_for 60 cached_again "$1" || fail "not cached on another disk: $(tail -n 3 "$WORK/$1.log")"
     disk_end "$1"
 }
+handed_over() { grep -q 'took the mount over' "$WORK/$1.log"; }
 
 echo "the files"
 bad_disk make "$EXPORT"
@@ -153,7 +170,7 @@ for flags in "" --no-passthrough; do
     may=$([ -n "$flags" ] && echo none || echo errors)
     for type in ext4 xfs; do
         command -v "mkfs.$type" >/dev/null || continue
-        for how in shut_down read_only taken_away; do
+        for how in shut_down read_only gives_eio taken_away; do
             name=$type-$how$flags
             if [ "$type-$how" = xfs-read_only ] || ! wanted "$name"; then continue; fi
             disk_make "$name" "$type" 400

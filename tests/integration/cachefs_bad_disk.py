@@ -3,7 +3,7 @@
 
     make E                   the files: many small ones and some large ones
     twice A E C KEEP         reads all of them twice, eight threads; C's free space is watched: never below half of KEEP per cent
-    load A E STOP none|errors   eight threads read until STOP is there, each file opened anew; errors: may EIO be seen, once a thread
+    load A E STOP none|errors   eight threads read until STOP is there, each file opened anew; errors: EIO may be seen, for a while
     holders A E STOP FIRST   keeps files open and mapped, and reads them until STOP is there; prints how many reads failed
     break C                  the file system goes: all that is asked of it is answered with EIO
     status A | errors A      what the mount says of its disk, of its volume
@@ -34,13 +34,24 @@ def make(export):
             file.write(random.Random(number).randbytes(size))
 
 
+def read_all(fd, size, at):
+    """A read may end early where a disk ends; the next one tells."""
+    data = b""
+    while len(data) < size:
+        more = os.pread(fd, size - len(data), at + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
 def compare(mount, export, name):
     """All of a file, opened anew; any error of the mount is raised."""
     with open(f"{mount}/{name}", "rb", buffering=0) as file, open(f"{export}/{name}", "rb", buffering=0) as want:
         at = 0
         while True:
             expected = os.pread(want.fileno(), PIECE, at)
-            seen = os.pread(file.fileno(), PIECE, at)
+            seen = read_all(file.fileno(), PIECE, at)
             assert seen == expected, f"{name} differs in [{at}, {at + PIECE}): {len(seen)} bytes of {len(expected)}"
             if not expected:
                 return at
@@ -101,16 +112,20 @@ def load(mount, export, stop, may):
         order = random.Random(seed)
         while not os.path.exists(stop):
             name = order.choice(names())
-            try:
-                done[seed] += compare(mount, export, name)
-            except OSError as error:  # it was open when the disk went, and the kernel read the disk
-                assert may == "errors" and error.errno == errno.EIO, (name, error)
-                again[seed] += 1
-                done[seed] += compare(mount, export, name)
+            until = None
+            while True:
+                try:
+                    done[seed] += compare(mount, export, name)
+                    break
+                except OSError as error:  # the kernel read the disk, and the daemon has not seen yet that it is gone
+                    assert may == "errors" and error.errno == errno.EIO, (name, error)
+                    again[seed] += 1
+                    until = until or time.monotonic() + 20
+                    assert time.monotonic() < until, f"{name} cannot be read when it is opened again and again"
+                    time.sleep(0.2)
 
     parallel(8, run)
-    print(f"  {sum(done) >> 20} MiB read, {sum(again)} files had to be opened again")
-    assert max(again) <= 1, again
+    print(f"  {sum(done) >> 20} MiB read, {sum(again)} opens met EIO and were tried again")
     assert min(done) > 0
 
 
@@ -122,7 +137,7 @@ def holders(mount, export, stop, first):
     while not os.path.exists(stop):
         for file, want in zip(files, wants):
             try:
-                seen = os.pread(file.fileno(), len(want), 0)
+                seen = read_all(file.fileno(), len(want), 0)
                 assert seen == want, f"{file.name} differs"
                 reads += 1
             except OSError as error:
