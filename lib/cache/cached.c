@@ -192,23 +192,22 @@ static int write_missing(struct cached *object, struct map *map, uint64_t offset
     return 0;
 }
 
-static int store_blocks(struct cached *object, uint64_t offset, const void *data, size_t len) {
+static int store_blocks(struct cached *object, uint64_t offset, const void *data, size_t len, uint64_t *ret_added) {
     struct cache *cache = object->cache;
     bool whole = offset == 0 && len == object->size;
     struct map *map = whole ? object_map(object) : map_for_storing(object);
     if (!whole && !map)
         return object->dropped || !object_named(object) ? -ESTALE : -EIO;
-    uint64_t added = 0;
     int r;
     if (map) {
-        r = write_missing(object, map, offset, data, len, &added);
+        r = write_missing(object, map, offset, data, len, ret_added);
     } else {
         r = io_write(cache->io, object->fd, data, len, offset);
-        added = r == 0 ? len : 0;
+        *ret_added = r == 0 ? len : 0;
     }
     if (!object->dropped)
-        index_charge(cache->index, &object->key, added);
-    give_back(object, added, true);
+        index_charge(cache->index, &object->key, *ret_added);
+    give_back(object, *ret_added, true);
     if (r < 0)
         return space_error(cache, r, "write");
     if (whole || map_is_full(object, map)) {
@@ -226,11 +225,12 @@ int cached_write(struct cached *object, uint64_t offset, const void *data, size_
         (len % CACHE_BLOCK != 0 && !to_end))
         return -EINVAL;
     int r = 0;
+    uint64_t added = 0;
     if (object->dropped)
         r = -ESTALE;
     else if (!cached_has(object, offset, len))
-        r = store_blocks(object, offset, data, len);
-    give_back(object, len, false);
+        r = store_blocks(object, offset, data, len, &added);
+    give_back(object, len - added, false); // no more: the rest is reserved for others who store to it
     return r;
 }
 
