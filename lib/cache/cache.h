@@ -97,6 +97,8 @@ int cached_patch(struct cached *object, uint64_t offset, const void *data, size_
 // An open of a file (once, not each read): what eviction and hit ratios are computed from.
 void cache_count_open(struct cache *cache, struct cached *object, bool hit);
 void cache_count_bytes(struct cache *cache, uint64_t from_cache, uint64_t from_origin);
+// Has room been looked for, since this was asked last, where objects are held? Then those held for convenience are to be put.
+bool cache_wants_room(struct cache *cache);
 // Pinned objects are not evicted by others' need; cached_drop and cache_evict take them all the same.
 void cached_pin(struct cached *object, bool pinned);
 

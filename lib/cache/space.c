@@ -56,7 +56,9 @@ static bool evict_one(struct cache *cache, int volume, enum index_victims victim
         int r = evict_object(cache, &key, &bytes);
         if (r == 0 || r == -ENOENT)
             return true;
-        if (r != -EBUSY)
+        if (r == -EBUSY)
+            atomic_store(&cache->wants_room, true);
+        else
             (void)space_error(cache, r, "evict");
     }
     return false;
@@ -95,6 +97,10 @@ int space_take(struct cache *cache, uint64_t bytes, bool reserve) {
             return -ENOSPC;
     }
     return -ENOSPC;
+}
+
+bool cache_wants_room(struct cache *cache) {
+    return atomic_exchange(&cache->wants_room, false);
 }
 
 void space_relieve(struct cache *cache) {

@@ -11,6 +11,7 @@
 // An answer that shows an older size may still be on its way when the last write is done and the file closed. As long
 // as the inode is remembered, such an answer is corrected.
 #define LINGER_NS (3 * NS_PER_S)
+#define ROOM_LEAST 64u // kept files whose copies are closed at a time, so that the cache can give them up
 
 static struct inode **bucket_of(struct fs *fs, uint64_t id) {
     return &fs->inodes[(uint32_t)id % FS_INODE_BUCKETS];
@@ -130,7 +131,7 @@ static struct inode *inode_free(struct inode *inode) {
 
 void inode_put(struct inode *inode) {
     struct fs *fs = inode->fs;
-    bool lingers = false;
+    bool lingers = false, kept = false;
     struct inode *drop = NULL;
     {
         LOCK_SCOPE(&fs->lock);
@@ -139,6 +140,7 @@ void inode_put(struct inode *inode) {
         lingers = wrote_lately(inode);
         if (!lingers && inode->copy.object && nodes_is_live(fs->nodes, inode->id)) {
             keep(inode);
+            kept = true;
             drop = fs->kept_count > FS_KEPT_MAX ? fs->kept_last : NULL;
         } else {
             fs->linger_count++;
@@ -149,8 +151,30 @@ void inode_put(struct inode *inode) {
             unlink_inode(fs, drop);
     }
     (void)inode_free(drop);
-    if (lingers)
+    if (lingers || kept)
         watch_work(fs);
+}
+
+// Those that were not used for longest, and at least some.
+static struct inode *take_kept(struct fs *fs, size_t *count) {
+    LOCK_SCOPE(&fs->lock);
+    if (*count == SIZE_MAX)
+        *count = fs->kept_count / 4 > ROOM_LEAST ? fs->kept_count / 4 : ROOM_LEAST;
+    struct inode *inode = *count ? fs->kept_last : NULL;
+    if (inode) {
+        --*count;
+        unlink_inode(fs, inode);
+    }
+    return inode;
+}
+
+bool inode_make_room(struct fs *fs) {
+    struct inode *inode;
+    if (fs->copies.cache && cache_wants_room(fs->copies.cache))
+        for (size_t count = SIZE_MAX; (inode = take_kept(fs, &count));)
+            (void)inode_free(inode);
+    LOCK_SCOPE(&fs->lock);
+    return fs->kept_count > 0;
 }
 
 void inode_forgotten(struct fs *fs, uint64_t id) {

@@ -11,6 +11,8 @@ struct inode *inode_get(struct fs *fs, uint64_t id, const struct nfs_fh *fh) mus
 struct inode *inode_find(struct fs *fs, uint64_t id) must_check; // with a reference; NULL when not in use
 void inode_hold(struct inode *inode);                            // one more reference
 void inode_put(struct inode *inode);
+// Puts some of what is kept of closed files when the cache wants room. False: nothing is kept.
+bool inode_make_room(struct fs *fs);
 void inode_forgotten(struct fs *fs, uint64_t id); // by the kernel: what is kept of a closed file goes
 void inode_opened(struct inode *inode);
 // The last close of an unlinked file: true; the caller removes its silly name.

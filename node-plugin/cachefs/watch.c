@@ -100,7 +100,7 @@ static bool second_passed(struct fs *fs) {
         spool_trim(&fs->spool);
     if (!left)
         (void)malloc_trim(0);
-    return left;
+    return inode_make_room(fs) || left;
 }
 
 static void *watch_main(void *arg) {

@@ -121,12 +121,15 @@ too_small() { # NAME TYPE MIB KEEP FLAG…
     dd if=/dev/zero of="$WORK/disk-$name/others" bs=1M status=none 2>/dev/null || true # until nothing is left
     bad_disk status "$WORK/$name"
     load_end "$name"
+    wait_for 30 has_free "$name" $((keep > 20 ? 20 : keep)) || fail "no room is given back: $(bad_disk status "$WORK/$name")"
     rm "$WORK/disk-$name/others"
-    "$BIN/stowage" cache evict --dir "$WORK/disk-$name" >/dev/null # what is here stays, also when it is not what we ask for
+    "$BIN/stowage" cache evict "$WORK/$name" >/dev/null # what is here stays, also when it is not what we ask for
     wait_for 60 cached_again "$name" || fail "nothing is cached when there is room again: $(bad_disk status "$WORK/$name")"
     never_ended "$name"
     disk_end "$name"
 }
+
+has_free() { df --output=size,avail "$WORK/disk-$1" | awk -v keep="$2" 'NR == 2 { exit $2 * 100 < $1 * (keep - 0.2) }'; }
 
 # ---- gone
 
