@@ -38,7 +38,8 @@ int cache_read_figures(const char *dir, struct cache_disk *ret_disk, struct cach
     r = io_ask_disk(index_fd(index));
     if (r < 0 || index_lost(index)) {
         ret_disk->sick = true;
-        (void)snprintf(ret_disk->reason, sizeof ret_disk->reason, "cannot read the disk: %s", err_name(r < 0 ? r : -EIO));
+        (void)snprintf(ret_disk->reason, sizeof ret_disk->reason, "cannot read the disk: %s",
+                       err_name(r < 0 ? r : -EIO));
     }
     *ret = take_ptr(all);
     return 0;

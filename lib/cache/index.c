@@ -252,7 +252,8 @@ static void leave(struct index *index) {
         index->area->reserved -= own->reserved;
         *own = (struct index_process){0};
     }
-    if (!index_lost(index) && !index_byte_held(index->fd, LOCK_PROCESSES, INDEX_PROCESSES) && msync(index->area, INDEX_SIZE, MS_SYNC) == 0) {
+    if (!index_lost(index) && !index_byte_held(index->fd, LOCK_PROCESSES, INDEX_PROCESSES) &&
+        msync(index->area, INDEX_SIZE, MS_SYNC) == 0) {
         index->area->clean = 1;
         (void)msync(index->area, INDEX_PAGE, MS_SYNC);
         (void)io_sync(index->io, index->fd);

@@ -96,10 +96,10 @@ struct index {
     struct index_area *area;
     struct guard guard;
     pthread_mutex_t own_lock; // instead of the area's, of those who waited for that when the index was lost
-    bool user;         // has a slot of the process table
-    uint32_t process;  // which
-    uint64_t random;   // state of a generator, under the area's lock
-    int64_t looked_ns; // when `mounted` was looked up; under the area's lock
+    bool user;                // has a slot of the process table
+    uint32_t process;         // which
+    uint64_t random;          // state of a generator, under the area's lock
+    int64_t looked_ns;        // when `mounted` was looked up; under the area's lock
     bool mounted[INDEX_VOLUMES];
     bool own_volume[INDEX_VOLUMES]; // our own lock does not show to us
 };

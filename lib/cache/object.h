@@ -46,7 +46,7 @@ struct cache {
     pthread_t thread;
     int64_t walk_from_ns;
 
-    atomic_bool unreadable;  // health.c
+    atomic_bool unreadable; // health.c
     atomic_bool wants_room; // space.c
 };
 

@@ -272,7 +272,8 @@ static struct json *volume_json(struct fs *fs) {
         (void)snprintf(disk.reason, sizeof disk.reason, "%s", err_text(&err));
     } else if (!disk.sick && (!fs->copies.cache || cache_lost(fs->copies.cache))) {
         disk.sick = true;
-        (void)snprintf(disk.reason, sizeof disk.reason, "the disk failed this mount; nothing is cached until its daemon is started again");
+        (void)snprintf(disk.reason, sizeof disk.reason,
+                       "the disk failed this mount; nothing is cached until its daemon is started again");
     }
     for (size_t i = 0; i < count; i++)
         if (str_eq(figures[i].volume, fs->copies.volume))
