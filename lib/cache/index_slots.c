@@ -11,7 +11,7 @@ static uint32_t hash_of(const struct cache_key *key) { // the key is a digest al
 }
 
 static uint32_t power_below(uint32_t n) { // the largest power of two that is not above n
-    return 1u << (31 - __builtin_clz(n));
+    return 1u << (31 - __builtin_clz(n | 1));
 }
 
 // Linear hashing: buckets [0, count); those that are not split yet hold what would go to their upper half.
@@ -41,7 +41,7 @@ static void link_slot(struct index *index, uint32_t slot) {
 // Where the number of the slot stands: in its bucket, or in the slot before it.
 static uint32_t *link_to(struct index *index, uint32_t slot) {
     uint32_t *at = bucket_of(index, &index_slot(index, slot)->key);
-    while (*at != slot)
+    while (*at && *at != slot) // 0: the mapping was lost just now
         at = &index_slot(index, *at)->next;
     return at;
 }

@@ -328,8 +328,6 @@ static int find_here(struct cache *cache, const struct cache_key *key, const str
 int cache_get(struct cache *cache, const void *handle, size_t handle_len, const struct cache_version *version,
               bool make, struct cached **ret) {
     struct cache_key key = key_of(cache->origin, handle, handle_len);
-    if (index_lost(cache->index))
-        return -EIO;
     int r = find_here(cache, &key, version, false, ret);
     if (r == 0)
         return 0;
