@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/case.sh"
 case_begin
 
-NODE=node-2
+NODE="node-2"
 # inline_pod NAME ATTRIBUTES [MORE]: in flow style
 inline_pod() {
     apply <<YAML
