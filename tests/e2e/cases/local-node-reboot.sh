@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/case.sh"
 case_begin
 
-NODE=node-2 # the other has the embedded NFS server
+NODE="node-2" # the other has the embedded NFS server
 # A pod with both ways to use a volume; what it finds at its start goes to its log.
 both() {
     pvc files 100Mi "$1" ReadWriteOnce
