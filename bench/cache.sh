@@ -156,13 +156,10 @@ fill() {
     reader all "$WORK/m/$side/small" 4 1 >/dev/null
     complete "$side"
 }
-# A file is complete a moment after its last byte was read; what an open has seen as incomplete stays so until it is closed,
-# and the kernel tells of that a moment later, too.
+# What reads have left out (the disk was slower than the server) is fetched by a warm-up; what an open has seen as incomplete
+# stays so until it is closed, of which the kernel tells a moment later.
 complete() {
-    for _ in 1 2; do
-        sleep 1
-        reader seq "$WORK/m/$1/big" 0 >/dev/null
-    done
+    [ "$PLAIN" = 1 ] || "$BIN/stowage" cache warm --wait "$WORK/m/$1/big" >/dev/null || die "big cannot be warmed up"
     sleep 1
 }
 

@@ -188,7 +188,8 @@ static int start_http(struct process *p, struct err *err) {
 static int start(struct process *p, struct err *err) {
     static int (*const steps[])(struct process *, struct err *) = {
         start_worker,    start_resume, start_origins, start_shares,      start_volumes,
-        start_snapshots, open_known,   start_csi,     start_local_front, start_http};
+        start_snapshots, open_known,   start_csi,     start_local_front, start_http,
+    };
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
         r = steps[i](p, err);

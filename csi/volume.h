@@ -205,9 +205,9 @@ struct node_ops {
 struct volume_class {
     const char *driver_name;  // "csi.stowage.dev"
     const char *topology_key; // of volumes that only some nodes reach; NULL: all nodes reach all
-    const char
-        *topology_common; // a key that every node has, as "true", since it may have no topology_key; NULL: all have
-    bool node_expands;    // growing needs the node as well (NodeExpandVolume)
+    // A key that every node has, with the value "true", because it may have no topology_key; NULL: every node has that.
+    const char *topology_common;
+    bool node_expands;                // growing needs the node as well (NodeExpandVolume)
     const struct volume_ops *volumes; // NULL in a process without a controller part
     void *volumes_self;
     const struct snapshot_ops *snapshots;

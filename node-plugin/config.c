@@ -68,6 +68,9 @@ static const struct field rows[] = {
      "directory of this node that volumes with origin: mount may read through originPath, and all below it; the mount "
      "service must see it at the same path; may be repeated (default none)",
      .check = check_path},
+    {"origin-dir", FIELD_TEXT, AT(origin_dir), "/var/lib/kubelet/plugins/csi.stowage.dev.origins", "DIR",
+     "where origins of volumes with originType are mounted; the mount service must see it at the same path",
+     .check = check_path},
     {"http", FIELD_TEXT, AT(http), "", "HOST:PORT", "address of /healthz and /metrics, empty for none"},
     {"threads", FIELD_U32, AT(threads), "16", "N", "requests served at once", .min = 1, .max = 256},
     {"log-level", FIELD_CHOICE, AT(log_level), "info", "LEVEL", "least important lines that are logged",

@@ -10,10 +10,10 @@
 
 struct node_config {
     char *socket, *node_id, *state_dir, *cachefs, *mount_service, *http, *inline_dir, *local_socket, *node_group,
-        *cache_dir;
+        *cache_dir, *origin_dir;
     int64_t cache_memory;
     uint32_t cache_keep_free;
-    struct field_list inline_shares, pools, inline_pools, origin_paths;
+    struct field_list inline_shares, pools, origin_paths, inline_pools;
     uint32_t max_volumes, threads;
     int mount_mode; // enum mount_mode
     int log_level;  // enum log_level

@@ -157,6 +157,7 @@ static int run(const struct node_config *config, struct err *err) {
         .node_group = group,
         .cache_dir = config->cache_dir,
         .origin_paths = &config->origin_paths,
+        .origin_dir = config->origin_dir,
         .max_volumes = config->max_volumes,
         .mount_mode = (enum mount_mode)config->mount_mode,
         .mounter = mounter_system(&mounter_options),

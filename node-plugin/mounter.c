@@ -27,6 +27,11 @@ static int mount_volume(void *self, const struct mount_request *request, int64_t
     return mount_nfs(&nfs, deadline_ns, err);
 }
 
+static int mount_of_origin(void *self, const struct mount_origin *origin, int64_t deadline_ns, struct err *err) {
+    (void)self;
+    return mount_origin(origin, deadline_ns, err);
+}
+
 static int bind(void *self, const char *source, const char *target, bool read_only, int64_t deadline_ns,
                 struct err *err) {
     (void)self;
@@ -60,6 +65,7 @@ static int stop_daemon(void *self, const struct process_id *daemon, int64_t dead
 static const struct mounter_ops system_ops = {
     .table = table,
     .mount = mount_volume,
+    .mount_origin = mount_of_origin,
     .bind = bind,
     .unmount = unmount,
     .space = space,

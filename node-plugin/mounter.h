@@ -12,6 +12,7 @@
 #include "lib/base/err.h"
 #include "lib/mount/launcher.h"
 #include "lib/mount/mount.h"
+#include "lib/mount/origin.h"
 #include "lib/mount/process.h"
 #include "lib/mount/table.h"
 #include "node-plugin/mount_options.h"
@@ -32,6 +33,7 @@ struct mounter_ops {
     // Mounts the volume's directory. In fuse mode *ret_daemon is the process that serves it (pid 0: none was started).
     int (*mount)(void *self, const struct mount_request *request, int64_t deadline_ns, struct process_id *ret_daemon,
                  struct err *err);
+    int (*mount_origin)(void *self, const struct mount_origin *origin, int64_t deadline_ns, struct err *err);
     int (*bind)(void *self, const char *source, const char *target, bool read_only, int64_t deadline_ns,
                 struct err *err);
     int (*unmount)(void *self, const char *target, bool detach, int64_t deadline_ns, struct err *err); // one layer

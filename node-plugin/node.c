@@ -123,6 +123,7 @@ struct node *node_free(struct node *node) {
         (void)staged_free(slot->value);
     strmap_done(&node->volumes);
     strmap_done(&node->claims);
+    strmap_done(&node->origins);
     node->store = node_store_free(node->store);
     (void)pthread_mutex_destroy(&node->lock);
     free(node);

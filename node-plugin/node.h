@@ -6,7 +6,8 @@
 // Owns:    its records (record.h) and the watch on its daemons; never the mounts themselves: those outlive it.
 // Threads: RPCs of one volume are kept apart by the caller (csi/); `lock` guards the map and everything in it that
 //          another volume's RPC, the watch or a metric reads. It is never held around a call that may block.
-// Fails:   see csi/volume.h. Whatever it waits for ends within NODE_LIMIT_NS.
+// Fails:   see csi/volume.h. Whatever it waits for ends within NODE_LIMIT_NS; before that, the first volume of an origin waits
+//          for its mount, at most NODE_ORIGIN_NS.
 #pragma once
 
 #include "csi/volume.h"
@@ -20,6 +21,7 @@
 #include "node-plugin/record.h"
 
 #define NODE_LIMIT_NS (3500 * NS_PER_MS) // of one RPC's waiting; with what follows it, an RPC takes less than 5 s
+#define NODE_ORIGIN_NS (25 * NS_PER_S)   // of mounting a distributed file system, which asks several servers
 #define NODE_PLAIN_NS (1200 * NS_PER_MS) // of a plain umount, before the mount is detached
 #define NODE_UNDO_NS (500 * NS_PER_MS)   // of taking back what failed, on top of the limit
 
@@ -28,6 +30,7 @@ struct node_options {
     const char *node_group;                // the group that this node is of; NULL: none
     const char *cache_dir;                 // where volumes of the group are cached; NULL or "": they cannot be had
     const struct field_list *origin_paths; // where mounted origins may be (origin.h); NULL: nowhere
+    const char *origin_dir;                // where this node mounts origins itself; NULL: it mounts none
     int64_t max_volumes;                   // 0: no limit
     enum mount_mode mount_mode;            // of volumes that leave it open
     struct mount_mode_probe probe;
@@ -43,7 +46,8 @@ struct node {
     struct daemon_watch *watch;
     pthread_mutex_t lock;
     struct strmap volumes; // id → struct staged *
-    struct strmap claims;  // path → id of the volume whose call works on it (borrowed from the call)
+    struct strmap origins; // where an origin is mounted → struct origin_use, of volumes that are being mounted just now
+    struct strmap claims; // path → id of the volume whose call works on it (borrowed from the call)
 };
 
 extern const struct node_ops node_ops; // self: struct node
@@ -102,6 +106,19 @@ int node_publish_inline(void *self, const struct call_context *ctx, const struct
 int node_release_inline(struct node *node, const struct call_context *ctx, const char *id, struct err *err) must_check;
 // At the start: inline volumes that no pod uses any more (a crash between two steps, a reboot) are taken away.
 void node_sweep_inline(struct node *node);
+
+// origin_mount.c: origins that this node mounts, one mount for all volumes of it.
+struct node_origin; // origin.h
+struct origin_hold {
+    struct node *node;
+    char *root;
+};
+// Sees to it that the origin is mounted; it stays so while it is held, and while a volume of it is staged.
+int node_origin_hold(struct node *node, const char *id, const struct volume_source *source, struct node_origin *origin,
+                     struct origin_hold *ret, struct err *err) must_check;
+void origin_hold_done(struct origin_hold *hold);
+// After a volume is gone: unmounts its origin unless others use it. `context` is that of the volume.
+void node_origin_release(struct node *node, const char *id, const struct string_map *context, int64_t deadline_ns);
 
 // repair.c: is what the record says really mounted, with a living daemon?
 bool node_healthy(struct node *node, const struct staged *staged, const struct mount_table *table);

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/hash.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/mount/origin.h"
 
 void node_origin_done(struct node_origin *origin) {
     free(origin->root);
@@ -44,16 +46,46 @@ static char *join(const char *a, size_t len, const char *b) {
     return mem_printf("%.*s%s%s", (int)len, a, len > 0 && *b ? "/" : "", b);
 }
 
-int node_origin_find(const struct field_list *allowed, const struct volume_source *source, struct node_origin *ret,
-                     struct err *err) {
+static int take(struct node_origin *origin, struct node_origin *ret, struct err *err) {
+    if (!origin->root || !origin->dir) {
+        node_origin_done(origin);
+        return err_set(err, -ENOMEM, "out of memory");
+    }
+    *ret = *origin;
+    return 0;
+}
+
+// Its place is named after what is mounted there, so that volumes that want the same find it.
+static int find_mount(const char *mounts, const struct volume_source *source, struct node_origin *ret,
+                      struct err *err) {
+    const struct node_group *group = &source->group;
+    const struct mount_origin wish = {
+        .type = group->origin_type, .source = group->origin_source, .options = group->origin_options};
+    struct str name cleanup_str = {0};
+    char key[HASH_ID_LEN + 1];
+    if (str_empty(mounts))
+        return err_set(err, -EBUSY, "this node mounts no origins; give its stowage-node --origin-dir");
+    if (str_eq(wish.type, "path"))
+        return err_set(err, -EINVAL, "a directory of the node is named by originPath, not by originType path");
+    int r = mount_origin_check(&wish, err);
+    if (r < 0)
+        return r;
+    if (str_printf(&name, "%s\n%s\n%s", wish.type, wish.source, wish.options ? wish.options : "") < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    hash_id(name.data, name.len, key);
+    struct node_origin origin = {.root = mem_printf("%s/%s", mounts, key),
+                                 .dir = join(source->directory, strlen(source->directory), ""),
+                                 .mounted = true};
+    return take(&origin, ret, err);
+}
+
+int node_origin_find(const struct field_list *allowed, const char *mounts, const struct volume_source *source,
+                     struct node_origin *ret, struct err *err) {
     const struct node_group *group = &source->group;
     if (group->origin == ORIGIN_NFS)
         return 0;
     if (!group->origin_path)
-        return err_set(err, -EBUSY,
-                       "originType %.40s: this stowage-node mounts no origins; mount it on the node, and name the "
-                       "directory by originPath",
-                       group->origin_type);
+        return find_mount(mounts, source, ret, err);
     size_t len = find_allowed(allowed, group->origin_path);
     if (len == 0)
         return err_set(err, -EACCES,
@@ -63,10 +95,5 @@ int node_origin_find(const struct field_list *allowed, const struct volume_sourc
     struct node_origin origin = {
         .root = mem_strndup(group->origin_path, len),
         .dir = join(group->origin_path + len, strlen(group->origin_path + len), source->directory)};
-    if (!origin.root || !origin.dir) {
-        node_origin_done(&origin);
-        return err_set(err, -ENOMEM, "out of memory");
-    }
-    *ret = origin;
-    return 0;
+    return take(&origin, ret, err);
 }

@@ -9,15 +9,19 @@
 // Fails:   -EACCES naming the flag: not allowed.
 #pragma once
 
+#include <stdbool.h>
+
 #include "lib/base/cleanup.h"
 #include "lib/base/err.h"
 #include "lib/base/fields.h"
 #include "node-plugin/source.h"
 
 struct node_origin {
-    char *root; // absolute; NULL: the origin is NFS
-    char *dir;  // of the volume, relative to it; "": all of it
+    char *root;   // absolute; NULL: the origin is NFS
+    char *dir;    // of the volume, relative to it; "": all of it
+    bool mounted; // by stowage-node, at `root`, once for all volumes of that type, source and options
 };
 void node_origin_done(struct node_origin *origin);
-int node_origin_find(const struct field_list *allowed, const struct volume_source *source, struct node_origin *ret,
-                     struct err *err) must_check;
+// `mounts`: the directory below which stowage-node mounts origins; NULL or "": it mounts none.
+int node_origin_find(const struct field_list *allowed, const char *mounts, const struct volume_source *source,
+                     struct node_origin *ret, struct err *err) must_check;

@@ -125,9 +125,15 @@ int node_mount_staged(struct node *node, struct staged *staged, int64_t deadline
     if (r < 0)
         return r;
     struct node_origin origin cleanup(node_origin_done) = {0};
-    r = node_origin_find(node->options->origin_paths, &source, &origin, err);
+    struct origin_hold hold cleanup(origin_hold_done) = {0};
+    r = node_origin_find(node->options->origin_paths, node->options->origin_dir, &source, &origin, err);
+    if (r == 0)
+        r = node_origin_hold(node, staged->id, &source, &origin, &hold, err);
     if (r < 0)
         return r;
+    int64_t limit = clock_monotonic(&clock_system) + NODE_LIMIT_NS;
+    if (origin.mounted && deadline_ns < limit) // its mount has taken of the call's time
+        deadline_ns = limit;
     make_cache_dir(node, &source.group);
     const struct mounter *mounter = &node->options->mounter;
     struct mount_request request = {staged->mode, &source,     &options,  staged->staging_path,
@@ -187,7 +193,7 @@ static int make_wish(struct node *node, const struct node_stage_request *request
     enum mount_mode asked = wish->source.group.name ? MOUNT_MODE_FUSE : (enum mount_mode)wish->source.mount_mode;
     struct node_origin origin cleanup(node_origin_done) = {0};
     if (r == 0)
-        r = node_origin_find(node->options->origin_paths, &wish->source, &origin, err);
+        r = node_origin_find(node->options->origin_paths, node->options->origin_dir, &wish->source, &origin, err);
     if (r == 0)
         r = check_node_group(node, &wish->source.group, err);
     if (r == 0)
@@ -296,8 +302,10 @@ static int stage_new(struct node *node, const struct wish *wish, const struct no
         return r;
     work.staged = staged;
     r = steps_run(stage_steps, ARRAY_SIZE(stage_steps), &work, err);
-    if (r < 0)
+    if (r < 0) {
+        node_origin_release(node, request->volume_id, &request->context, undo_deadline());
         return r;
+    }
     (void)take_ptr(staged); // the map's
     log_info("volume staged", LOG_S("volume", request->volume_id), LOG_S("path", wish->path),
              LOG_S("source", wish->source.name), LOG_S("mode", mount_mode_name(wish->mode)));
@@ -356,6 +364,8 @@ static int unstage_known(struct node *node, struct staged *staged, const struct 
     if (r < 0)
         return r;
     log_info("volume unstaged", LOG_S("volume", staged->id), LOG_S("path", staged->staging_path));
+    const struct string_map context = {staged->context, staged->context_count};
+    node_origin_release(node, staged->id, &context, deadline_ns);
     node_forget(node, staged->id);
     return 0;
 }

@@ -47,7 +47,7 @@ packages_for() {
     bench-cache) say "fio python3 rclone tar diffutils iproute2 util-linux e2fsprogs xfsprogs" ;;
     local-volumes) say "e2fsprogs xfsprogs util-linux strace" ;;
     demo) say "curl" ;;
-    integration) say "fuse3 procps sqlite3 attr curl dbench python3 python3-yaml git make gcc util-linux" ;;
+    integration) say "fuse3 fio procps sqlite3 attr curl dbench python3 python3-yaml git make gcc util-linux" ;;
     uml) say "user-mode-linux kmod netbase nfs-common nfs-kernel-server rpcbind iproute2" ;;
     lint) say "clang-format clang-tidy shellcheck" ;;
     images) say "buildah mmdebstrap ca-certificates" ;;

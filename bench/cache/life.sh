@@ -9,10 +9,11 @@ sample() { "$ROOT/bench/cache/sample.py" "$@"; }
 
 # Bytes that the server has read from its disk or page cache to answer READs: its sockets are not counted there.
 origin_bytes() { awk '/^rchar:/ { print $2 }' "/proc/$NFS_PID/io"; }
-epoch() { # SIDE SEED: one, in a random order; prints the bytes that came from the origin
+epoch() { # SIDE SEED [big]: one, in a random order; prints the bytes that came from the origin
     local before
     drop_pages # or what is measured is the page cache
     before=$(origin_bytes)
+    [ "${3:-}" != big ] || reader seq "$WORK/m/$1/big" 0 >/dev/null
     reader all "$WORK/m/$1/small" 4 "$2" >/dev/null
     say $(($(origin_bytes) - before))
 }
@@ -21,10 +22,11 @@ section_epochs() {
     local set=$((SMALL * 131072)) number bytes from_origin=0
     cached_flags "$WORK/epochs" ttl
     stowage_start stowage "${flags[@]}"
-    bytes=$(epoch stowage 1)
-    [ "$bytes" -ge "$set" ] || die "the first epoch took $bytes of $set bytes from the server: they are not counted right"
+    bytes=$(epoch stowage 1 big)
+    [ "$bytes" -ge $((set + MIB * 1048576)) ] || die "the first epoch took $bytes of the set from the server: they are not counted right"
     single epoch1_origin_bytes byte "$bytes"
-    single epoch2_origin_bytes byte "$(epoch stowage 2)"
+    single epoch2_origin_bytes byte "$(epoch stowage 2 big)"
+    single epoch3_origin_bytes byte "$(epoch stowage 3 big)"
     side_stop stowage
     rm -rf "$WORK/epochs"
 

@@ -121,11 +121,16 @@ static void expire(struct conn *conn, int64_t now) {
     }
 }
 
+// What was sent in full and is not answered; the rest is looked at again once it is on its way.
 static void repeat(struct conn *conn, int64_t now) {
+    bool sent = conn->connected;
     for (struct req *req = conn->active.first, *next; req; req = next) {
         next = req->next;
-        if (!req->replayed || !conn->connected)
+        sent = sent && req != conn->next_send;
+        if (!req->replayed)
             continue;
+        if (!sent && req->repeat_ns <= now)
+            req->repeat_ns = now + req->repeat_after_ns;
         if (req->repeat_ns <= now)
             conn_repeat(req); // to the end of the queue
         else

@@ -4,7 +4,7 @@
 // Why:     what works on a share by handle (the FUSE daemon, the controller) can work on any file system that is mounted.
 // Owns:    its threads and descriptors. Threads that the file system does not let go are left behind by nfs_share_free with
 //          all that they need, and end when it does; no buffer of a caller is touched by them.
-// Threads: as nfs.h; `done` runs on a thread of the pool.
+// Threads: as nfs.h; `done` runs on a thread of the pool, as root and with the umask 0.
 // Fails:   as nfs.h, with the errno of the file system; -EXDEV for what is mounted below the directory.
 //
 // Handles come from the kernel (name_to_handle_at(2)) and outlive the process where the file system can open them again and

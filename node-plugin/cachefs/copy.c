@@ -155,12 +155,22 @@ int copy_choose(struct op *op, const struct nfs_attr *attr, bool tried, enum ope
     return 0;
 }
 
-void copy_closed(struct inode *inode, enum open_mode mode) {
+static bool is_worth_completing(const struct copy *c) {
+    return c->object && !c->changed && c->cached == 0 && c->passed == 0 && !cached_complete(c->object) &&
+           cached_bytes(c->object) >= cached_size(c->object) / 2;
+}
+
+bool copy_closed(struct inode *inode, enum open_mode mode, struct nfs_attr *ret_partial) {
     struct copy *c = &inode->copy;
     LOCK_SCOPE(&inode->fs->copy_lock);
     *(mode == OPEN_CACHED ? &c->cached : &c->passed) -= 1;
     if (c->changed && c->passed == 0)
         forget_copy(inode);
+    if (mode != OPEN_CACHED || !is_worth_completing(c))
+        return false;
+    *ret_partial = (struct nfs_attr){
+        .mode = S_IFREG, .size = c->version.size, .mtime = c->version.mtime, .ctime = c->version.ctime};
+    return true;
 }
 
 // ---- for those who do not open it

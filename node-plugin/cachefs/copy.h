@@ -24,7 +24,9 @@
 // Would this open be better off with another inode (the rows "new inode")? Then a lookup of the name gives one from now on.
 bool copy_needs_other_inode(struct op *op, const struct nfs_attr *attr);
 int copy_choose(struct op *op, const struct nfs_attr *attr, bool tried, enum open_mode *ret_mode, int32_t *ret_id);
-void copy_closed(struct inode *inode, enum open_mode mode);
+// True: this was the last open of a file of which the larger part has been fetched. Nobody reads it here any more, so the kernel's
+// pages would hide what is missing for good, and the copy would never be handed to the kernel. *ret_partial: its version.
+bool copy_closed(struct inode *inode, enum open_mode mode, struct nfs_attr *ret_partial);
 // The copy that a read of [offset, offset+size) may be served from, with a reference; NULL: the origin is to be asked.
 struct cached *copy_for_read(struct inode *inode, uint64_t offset, size_t size);
 

@@ -12,6 +12,7 @@
 
 #define IN_FLIGHT_MOST 64u
 #define STORERS 4u
+#define STORE_WAIT 300u  // times 10 ms, for a disk that does not take what it was given
 #define DATA_ALIGN 4096u // of what is written past the page cache
 
 // How many of a priority may be read at a time, and that while somebody waits for others.
@@ -240,12 +241,16 @@ static struct fetch *pop(struct fetcher *fetcher) {
     return NULL;
 }
 
+static char *aligned(void *buf) { // a buffer has room for that
+    return (char *)(((uintptr_t)buf + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN);
+}
+
 static void pump(struct fetcher *fetcher) {
     struct fetch *f;
     while ((f = pop(fetcher))) {
         f->buf = bufs_get(&fetcher->fs->bufs);
         if (f->buf) {
-            f->data = (char *)(((uintptr_t)f->buf + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN); // a buffer has room for that
+            f->data = aligned(f->buf);
             ask(f);
             continue;
         }
@@ -422,6 +427,10 @@ static void drop_queued(struct fetcher *fetcher) {
 struct fetcher *fetcher_free(struct fetcher *fetcher) {
     if (!fetcher)
         return NULL;
+    struct timespec pause = {.tv_nsec = 10 * NS_PER_MS};
+    for (unsigned i = 0; i < STORE_WAIT && workq_pending(fetcher->storers) > 0; i++)
+        (void)nanosleep(&pause,
+                        NULL); // once, at the end of the process: what has arrived should not have to come again
     workq_stop(fetcher->storers);
     drop_queued(fetcher);
     (void)workq_free(fetcher->storers);

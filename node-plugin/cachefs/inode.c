@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/op.h"
@@ -62,6 +63,8 @@ static void wb_release(struct wb *wb) {
 static void wb_failed(struct wb *wb) {
     struct inode *inode = (struct inode *)(void *)wb;
     nodes_set_error(inode->fs->nodes, inode->id, wb->error, wb->error_seq);
+    log_warning("written data was refused; its programs are told", LOG_S("error", err_name(wb->error)),
+                LOG_I("node", inode->id), LOG_I("errors_of_the_file", wb->error_seq));
 }
 
 struct inode *inode_get(struct fs *fs, uint64_t id, const struct nfs_fh *fh) {

@@ -294,8 +294,11 @@ uint64_t nodes_kernel_size(struct nodes *n, uint64_t id) {
 void nodes_kernel_wrote(struct nodes *n, uint64_t id, uint64_t end) {
     LOCK_SCOPE(&n->lock);
     struct node *node = live_node(n, id);
-    if (node && node->kernel_size < end)
+    if (!node)
+        return;
+    if (node->kernel_size < end)
         node->kernel_size = end;
+    node->learned_ns = 0;
 }
 
 void nodes_kernel_truncated(struct nodes *n, uint64_t id) {

@@ -52,7 +52,7 @@ struct node_stamp nodes_swap_stamp(struct nodes *nodes, uint64_t id, const struc
 // The state that the kernel's attributes were last told, and whether it is still `now`.
 void nodes_tell(struct nodes *nodes, uint64_t id, const struct node_stamp *told);
 bool nodes_was_told(struct nodes *nodes, uint64_t id, const struct node_stamp *now);
-// The size the kernel goes by: as told, and as its own writes and truncations made it.
+// The size the kernel goes by: as told, and as its own writes and truncations made it. A write also ends what was learned.
 uint64_t nodes_kernel_size(struct nodes *nodes, uint64_t id);
 void nodes_kernel_wrote(struct nodes *nodes, uint64_t id, uint64_t end);
 void nodes_kernel_truncated(struct nodes *nodes, uint64_t id);

@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "node-plugin/cachefs/again.h"
 #include "node-plugin/cachefs/attr.h"
 #include "node-plugin/cachefs/copy.h"
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/ops.h"
+#include "node-plugin/cachefs/warm.h"
 
 #define OPEN_FOR_EXEC 0x20 // FMODE_EXEC of the kernel, in the flags of an open by execve(2)
 
@@ -44,11 +46,20 @@ int file_open(struct op *op, const struct nfs_cred *cred, int mode, struct fuse_
     return 0;
 }
 
+// The disk may have been slower than the origin, so that not all that was read was stored.
+static void complete_copy(const struct file *file, const struct nfs_attr *attr) {
+    const struct warm_request request = {.kind = WARM_FETCH, .fh = file->inode->fh, .attr = *attr, .cred = file->cred};
+    if (warm_start(file->inode->fs, &request) < 0)
+        log_debug("a copy stays in part until its next close", LOG_I("bytes", (int64_t)attr->size));
+}
+
 void file_close(struct fs *fs, struct fuse_file_info *fi) {
     struct file *file = handles_remove(&fs->files, fi->fh);
     if (!file)
         return;
-    copy_closed(file->inode, (enum open_mode)file->mode);
+    struct nfs_attr partial;
+    if (copy_closed(file->inode, (enum open_mode)file->mode, &partial))
+        complete_copy(file, &partial);
     if (inode_closed(file->inode))
         silly_remove(file->inode);
     inode_put(file->inode);
@@ -90,7 +101,7 @@ static bool look_again(struct op *op) {
 static void reply_as(struct op *op, enum open_mode mode, int32_t backing_id) {
     int r = file_open(op, &op->cred, mode, &op->fi);
     if (r < 0) {
-        copy_closed(op->inode, mode);
+        (void)copy_closed(op->inode, mode, &op->attr);
         op_reply_error(op, r);
         return;
     }
@@ -151,7 +162,7 @@ static void reply_create(struct op *op, const struct nfs_attr *attr) {
         // Others read it through the kernel: it was there before, and is to be opened by its name.
         r = mode == OPEN_CACHED ? file_open(op, &op->cred, mode, &op->fi) : -ESTALE;
         if (r < 0)
-            copy_closed(op->inode, mode);
+            (void)copy_closed(op->inode, mode, &op->attr);
     }
     if (r < 0) {
         nodes_forget(op->fs->nodes, entry.ino, 1);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "lib/base/log.h"
@@ -17,6 +18,12 @@
 #include "node-plugin/cachefs/resume.h"
 
 #define READER_STACK ((size_t)256 << 10)
+#define SOON_NS (50 * INT64_C(1000)) // programs that open one small file after the other ask again within that
+#define EAGER_MOST 8
+#define SMALL_REQUEST ((size_t)16 << 10) // all but writes
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 // Linux 5.14
+#endif
 
 struct session {
     struct fs *fs;
@@ -26,6 +33,8 @@ struct session {
     atomic_bool ready;  // INIT was answered
     atomic_bool paused; // no more requests are read
     atomic_uint reading;
+    atomic_int eager;    // how often of late a request came soon: worth being awake for
+    atomic_bool lookout; // one thread is
     unsigned readers;
     pthread_t threads[16];
 };
@@ -96,13 +105,45 @@ static void process(struct session *s, struct fuse_buf *buf) {
     reading_unique = 0;
 }
 
+// To sleep and be woken on another processor costs more than a short request does. While requests follow each other closely,
+// one thread looks out for the next one before it sleeps; when none came soon, it is not tried until they do again.
+static void look_out(struct session *s, int64_t until) {
+    struct pollfd fd = {.fd = s->fuse_fd, .events = POLLIN};
+    if (atomic_load(&s->eager) <= 0 || atomic_exchange(&s->lookout, true))
+        return;
+    while (poll(&fd, 1, 0) == 0 && clock_monotonic(s->fs->clock) < until && !atomic_load(&s->paused))
+        continue;
+    atomic_store(&s->lookout, false);
+}
+
+static int receive(struct session *s, struct fuse_buf *buf) {
+    int64_t soon = clock_monotonic(s->fs->clock) + SOON_NS;
+    look_out(s, soon);
+    int r = fuse_session_receive_buf(s->fuse, buf);
+    int eager = atomic_load(&s->eager);
+    bool came_soon = clock_monotonic(s->fs->clock) < soon;
+    if (came_soon ? eager < EAGER_MOST : eager > 0)
+        atomic_store(&s->eager, eager + (came_soon ? 1 : -1));
+    return r;
+}
+
+// A daemon that is killed while the kernel copies a request to it: the kernel goes on with pages that are there, but it
+// does not wait for others any more, and ends the request with EIO. So they are there before. An idle mount has few.
+static void *get_buffer(struct bufs *requests, bool all) {
+    void *buf = bufs_get(requests);
+    if (buf)
+        (void)madvise(buf, all ? requests->size : SMALL_REQUEST, MADV_POPULATE_WRITE);
+    return buf;
+}
+
 static void *read_requests(void *arg) {
     struct session *s = arg;
     struct fuse_buf buf = {0};
+    unsigned large = 0;
     while (!fuse_session_exited(s->fuse) && !atomic_load(&s->paused)) {
-        if (!buf.mem)
-            buf.mem = bufs_get(&s->fs->requests);
-        int r = buf.mem ? fuse_session_receive_buf(s->fuse, &buf) : -ENOMEM;
+        if (!buf.mem) // what had the last one was a large write, and more may come
+            buf.mem = get_buffer(&s->fs->requests, large++ > 0);
+        int r = buf.mem ? receive(s, &buf) : -ENOMEM;
         if (r == -EINTR || r == -EAGAIN)
             continue;
         if (r <= 0)

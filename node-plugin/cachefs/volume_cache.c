@@ -27,7 +27,8 @@ int volume_cache_open(const struct volume_cache_flags *flags, const char *origin
     *ret = (struct copy_options){.trust = (enum copy_trust)flags->trust,
                                  .ttl_ns = (int64_t)flags->ttl_s * NS_PER_S,
                                  .settle_s = flags->settle_s,
-                                 .memory_limit = flags->memory ? (uint64_t)flags->memory : MEMORY_DEFAULT,
+                                 // a quarter is for everything that is not a buffer
+                                 .memory_limit = 3 * (flags->memory ? (uint64_t)flags->memory : MEMORY_DEFAULT) / 4,
                                  .passthrough = !flags->no_passthrough};
     if (str_empty(flags->dir)) {
         ret->trust = TRUST_STRICT;

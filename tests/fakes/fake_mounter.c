@@ -73,6 +73,16 @@ static int mount_volume(void *self, const struct mount_request *request, int64_t
     return fake->mount_result < 0 ? err_set(err, fake->mount_result, "the fake does not mount") : 0;
 }
 
+static int mount_origin_at(void *self, const struct mount_origin *origin, int64_t deadline_ns, struct err *err) {
+    struct fake_mounter *fake = self;
+    (void)deadline_ns;
+    (void)str_printf(&fake->calls, "origin %s %s; ", origin->type, origin->source);
+    if (fake->origin_result < 0)
+        return err_set(err, fake->origin_result, "the fake does not mount the origin");
+    (void)push(fake, origin->source, origin->type, origin->target);
+    return 0;
+}
+
 static int bind(void *self, const char *source, const char *target, bool read_only, int64_t deadline_ns,
                 struct err *err) {
     struct fake_mounter *fake = self;
@@ -158,7 +168,8 @@ void fake_mounter_inherit(struct fake_mounter *fake) {
 }
 
 struct mounter fake_mounter(struct fake_mounter *fake) {
-    static const struct mounter_ops ops = {table, mount_volume, bind, unmount, space, daemon_open, daemon_stop};
+    static const struct mounter_ops ops = {table,   mount_volume, mount_origin_at, bind,
+                                           unmount, space,        daemon_open,     daemon_stop};
     return (struct mounter){&ops, fake};
 }
 

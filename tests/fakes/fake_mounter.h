@@ -28,7 +28,7 @@ struct fake_mounter {
     int daemon_count;
     struct str calls; // "mount fuse s:/e/d /x; bind /x /y ro; "
     // What fails, and how: 0 or -errno.
-    int mount_result, bind_result, plain_result, space_result;
+    int mount_result, origin_result, bind_result, plain_result, space_result;
     bool mounts_anyway; // a failing mount or bind leaves its mount behind
     void (*step)(void); // called before and after each change; NULL: not
 };

@@ -50,9 +50,11 @@ under_load() {
         sleep 1
         kill -0 "$load" 2>/dev/null || break
     done
-    wait "$fio" || fail "fio: $(tail -n 20 "$WORK/fio.log")"
+    local wrong=
+    wait "$fio" || wrong="fio: $(tail -n 20 "$WORK/fio.log")"
     touch "$WORK/stop"
-    wait "$load" || fail "a program saw something that must not be: $(tail -n 5 "$WORK/$name.log")"
+    wait "$load" || wrong="$wrong a program saw something that must not be"
+    [ -z "$wrong" ] || fail "$wrong; the log: $(tail -n 12 "$WORK/$name.log")"
     echo "  longest time without a daemon: $(stall_of "$name") ms"
 }
 
@@ -96,7 +98,12 @@ for what in kill_daemon hand_over; do
     under_load v "$what" "$few"
 done
 cachefs_umount v
-find "$EXPORT" -name '.nfs*' | grep . && fail "names of unlinked files stayed behind"
+mkdir "$WORK/origin"
+cachefs_run p --origin-path "$WORK/origin" --max-ends 64 || fail "no mount of a mounted file system"
+echo "the daemon of a mounted file system is killed $few times"
+under_load p kill_daemon "$few"
+cachefs_umount p
+find "$EXPORT" "$WORK/origin" -name '.nfs*' | grep . && fail "names of unlinked files stayed behind"
 
 echo "written, acknowledged, killed: everything is there"
 python3 - "$WORK/a/kept" "$(daemon_of a)" <<'PY'

@@ -240,6 +240,30 @@ class Trees:
         os.rmdir(self.base)
 
 
+class Layer:
+    """Files that are made and written at once, as fio lays them out: no write may be short."""
+
+    def __init__(self, base, clock, seed):
+        self.path, self.clock, self.random = base, clock, random.Random(seed)
+
+    def step(self):
+        size, count = self.random.choice([(128 << 10, 20), (8 << 20, 2)])
+        block = bytes([self.random.randrange(256)]) * size
+        fd = self.clock("create", os.open, self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR)
+        if self.random.random() < 0.5:
+            self.clock("extend", os.ftruncate, fd, count * len(block))
+        for i in range(count):
+            written = self.clock("write", os.write, fd, block)
+            assert written == len(block), f"write {i}: {written} bytes of {len(block)}"
+        os.close(fd)
+        with open(self.path, "rb") as file:
+            assert file.read() == block * count, "content of a new file"
+        self.clock("unlink", os.unlink, self.path)
+
+    def end(self):
+        pass
+
+
 class Reader:
     """A file that nobody changes, read in random places."""
 
@@ -279,7 +303,7 @@ def work(kind, base, seed, stop, results):
 def main():
     mount, stop = sys.argv[1:3]
     results = multiprocessing.Queue()
-    kinds = [Names, Names, Appender, Unlinked, Trees, Reader]
+    kinds = [Names, Names, Appender, Unlinked, Trees, Layer, Layer, Reader]
     run = f"{os.getpid()}"
     workers = [
         multiprocessing.Process(target=work, args=(kind, os.path.join(mount, f"{kind.__name__}-{run}-{i}"), i, stop, results))

@@ -24,7 +24,7 @@ STAGING=$WORK/staging/volume
 ctl() { stowage_ctl "$WORK" "$@"; }
 start_controller() { stowage_start controller "$WORK" --origin "lustre=$ORIGIN"; }
 start_node() { # FLAG…
-    stowage_start node "$WORK" --node-id node-1 --mount-mode kernel --node-group a --origin-path-allowed "$ORIGIN" "$@"
+    stowage_start node "$WORK" --node-id node-1 --mount-mode kernel --node-group a --origin-path-allowed "$ORIGIN" --origin-dir "$WORK/origins" "$@"
 }
 context_of() { # ID: of the volume, as JSON
     ctl csi ControllerGetVolume "$(jq -nc --arg id "$1" '{volume_id: $id}')" | jq -c .volume.volume_context
@@ -71,6 +71,22 @@ findmnt -no FSTYPE "$STAGING" | grep -qx fuse.stowage || fail "mounted otherwise
 [ -d "$WORK/disk/cache" ] || fail "the directory of the cache was not made"
 [ "$(stat -c %a "$WORK/disk/cache")" = 700 ] || fail "the directory of the cache can be read by others"
 
+echo "in every mode, what is written here is read here"
+for mode in strict ttl immutable; do
+    other=$(create "mode-$mode" -p "cacheMode=$mode")
+    unstage "$id"
+    stage "$other" >/dev/null
+    echo first >"$STAGING/file"
+    [ "$(cat "$STAGING/file")" = first ] || fail "$mode: a new file reads '$(cat "$STAGING/file")'"
+    echo second >>"$STAGING/file"
+    [ "$(wc -l <"$STAGING/file") $(tail -n 1 "$STAGING/file")" = "2 second" ] || fail "$mode: appended, it reads '$(cat "$STAGING/file")'"
+    echo third >"$STAGING/file"
+    [ "$(cat "$STAGING/file")" = third ] || fail "$mode: written anew, it reads '$(cat "$STAGING/file")'"
+    unstage "$other"
+    ctl volume delete "$other" >/dev/null
+    stage "$id" >/dev/null
+done
+
 echo "snapshots, clones and a new controller work on it as on a share"
 stowage_stop controller "$WORK"
 start_controller
@@ -94,6 +110,15 @@ refused "" stage "$id" "$(jq -c '.originPath += "/link" | .share = "/" | .subDir
 refused "" stage "$id" "$(jq -c '.share = "/link" | .subDir = "inside"' <<<"$context")"
 refused "origin 'lustre'" ctl volume create y -p nodeGroup=a -p origin=mount -p originName=lustre -p "originPath=$ORIGIN" -p share=/link
 [ ! -e "$WORK/secret/.stowage" ] || fail "the controller followed a link out of the origin"
+
+echo "an origin that the node shall mount and cannot is told, and leaves nothing"
+mounted='{"nodeGroup":"a","origin":"mount","subDir":"data"}'
+of_type() { jq -c --arg type "$1" --arg source "$2" ".originType = \$type | .originSource = \$source" <<<"$mounted"; }
+refused "cannot be mounted; use one of" stage "$id" "$(of_type ext4 /dev/sda)"
+refused "no NFS share" stage "$id" "$(of_type nfs server)"
+refused "originPath" stage "$id" "$(of_type path "$ORIGIN")"
+refused "origin 127.0.0.1:/nothing" stage "$id" "$(of_type nfs 127.0.0.1:/nothing)"
+[ -z "$(find "$WORK/origins" -mindepth 1)" ] || fail "left behind: $(find "$WORK/origins")"
 
 echo "a cache that cannot be had hinders nothing; one that was never given is told"
 stowage_stop node "$WORK"

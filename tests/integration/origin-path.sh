@@ -120,6 +120,24 @@ resident=$(fincore --noheadings --bytes --output RES "$EXPORT/volume/big" | tr -
 [ "$resident" -lt 1000000 ] || fail "an uncached mount left $resident bytes in the page cache"
 cachefs_umount u
 
+echo "with a cache above: a user's reads fill it, and the next come from it; what is changed at the origin is seen"
+mkdir "$WORK/cache"
+path_mount c --sub-dir volume --cache-dir "$WORK/cache" --cache-settle 2 || fail "no cached mount"
+mkdir -m 755 "$EXPORT/volume/set"
+dd if=/dev/urandom of="$EXPORT/volume/set/one" bs=1M count=24 status=none
+sum=$(md5sum <"$EXPORT/volume/set/one")
+copied() { [ "$("$BIN/stowage" cache status --json "$WORK/c/set/one" | python3 -c 'import json, sys; print(json.load(sys.stdin)["state"])')" = complete ]; }
+for _ in $(seq 100); do
+    [ "$(as_user md5sum <"$WORK/c/set/one")" = "$sum" ] || fail "data differ on the way into the cache"
+    copied && break
+    sleep 0.1
+done
+copied || fail "a file that was read is not in the cache: $("$BIN/stowage" cache status --json "$WORK/c/set/one")"
+[ "$(as_user md5sum <"$WORK/c/set/one")" = "$sum" ] || fail "the cache has other data"
+echo changed >>"$EXPORT/volume/set/one"
+[ "$(tail -c 8 "$WORK/c/set/one")" = changed ] || fail "a change of the origin is not seen"
+cachefs_umount c
+
 echo "a frozen file system: a killed process ends, reads go on, and afterwards nothing is lost"
 echo before >"$WORK/b/frozen-file"
 fsfreeze --freeze "$EXPORT"

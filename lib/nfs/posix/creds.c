@@ -54,13 +54,14 @@ static int set_ids(const struct nfs_cred *cred) {
 int posix_creds_become(struct posix_creds *creds, const struct nfs_cred *cred) {
     if (creds->known && !creds->raised && posix_cred_eq(&creds->now, cred))
         return 0;
+    bool capable = creds->known && (creds->raised || creds->now.uid == 0);
     creds->known = creds->raised = false;
-    int r = set_effective(creds->permitted, creds->permitted);
+    int r = capable ? 0 : set_effective(creds->permitted, creds->permitted);
     if (r == 0)
         r = set_ids(cred);
     // Leaving root dropped the file system's capabilities already, but not those that lift quotas and limits.
-    if (r == 0)
-        r = set_effective(creds->permitted, cred->uid == 0 ? creds->permitted : 0);
+    if (r == 0 && cred->uid != 0)
+        r = set_effective(creds->permitted, 0);
     if (r < 0)
         return r;
     creds->now = *cred;

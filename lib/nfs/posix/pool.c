@@ -56,28 +56,28 @@ int posix_pool_new(const struct posix_pool_options *options, struct posix_pool *
     (void)pthread_cond_init(&pool->settled, NULL);
     (void)pthread_cond_init(&pool->keeper_wake, NULL);
     pool->keeper_until_ns = DEADLINE_NONE;
+    pool->refs = 1; // the caller's
     int r = posix_thread_start(posix_keeper_main, pool, "posix-keeper", &pool->keeper, false);
     pool->keeper_started = r == 0;
-    pool->refs = 1; // the caller's
     if (r == 0) {
         LOCK_SCOPE(&pool->lock);
         r = posix_worker_start(pool);
         while (r == 0 && !pool->started)
             (void)pthread_cond_wait(&pool->settled, &pool->lock);
         r = r == 0 ? pool->start_result : r;
-        if (r < 0)
-            pool->options.free_owner = owner_stays;
     }
     if (r == 0) {
         *ret = pool;
         return 0;
     }
-    if (pool->keeper_started) {
-        posix_pool_close(pool);
-    } else {
+    {
+        LOCK_SCOPE(&pool->lock);
         pool->options.free_owner = owner_stays;
-        posix_pool_unref(pool);
     }
+    if (pool->keeper_started)
+        posix_pool_close(pool);
+    else
+        posix_pool_unref(pool);
     return r == -EPERM
                ? err_set(err, r, "this process may not act for other users; run it as root (CAP_SETUID, CAP_SETGID)")
                : err_set(err, r, "no thread for the file system: %s", err_name(r));

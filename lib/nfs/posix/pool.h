@@ -5,7 +5,7 @@
 //          struct and buffer are touched only for moments in which nobody waits for the file system.
 // Owns:    copies of the calls. A thread that does not come back keeps the pool and the owner alive; the last one out
 //          frees them.
-// Threads: any. `run` and `done` are called on the pool's threads, `done` also on the keeper's (deadlines) and on that of
+// Threads: any. `run` is the caller of its call, `done` is root again. `run` and `done` are called on the pool's threads, `done` also on the keeper's (deadlines) and on that of
 //          posix_pool_close.
 // Order:   the pool's lock is a leaf, and not held around `run`, `tick` and `done`.
 //

@@ -78,11 +78,13 @@ static bool take(struct posix_worker *worker) {
 }
 
 static void work(struct posix_worker *worker) {
+    const struct nfs_cred self = {0};
     struct posix_pool *pool = worker->pool;
     struct posix_job *job = worker->job;
     struct nfs_call *origin;
     int r = posix_creds_become(&worker->creds, &job->cred);
     job->call.result = r < 0 ? r : pool->options.run(worker, &job->call);
+    (void)!posix_creds_become(&worker->creds, &self); // what `done` does is the process's own work
     {
         LOCK_SCOPE(&pool->lock);
         origin = job->origin;

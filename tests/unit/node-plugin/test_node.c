@@ -528,6 +528,69 @@ static void a_volume_of_no_group_is_for_every_node(void **state) {
     assert_null(info.topology);
 }
 
+#define LUSTRE                                                                                                         \
+    {"nodeGroup", "a"}, {"origin", "mount"}, {"originType", "lustre"}, {                                               \
+        "originSource", "mgs@tcp:/fs"                                                                                  \
+    }
+
+static int stage_origin(const char *id, const char *path, const char *sub_dir, struct err *err) {
+    const struct string_pair pairs[] = {LUSTRE, {"subDir", sub_dir}};
+    struct node_stage_request request = {id, path, many, {pairs, ARRAY_SIZE(pairs)}};
+    return node_ops.stage(kit.node, NULL, &request, err);
+}
+
+static size_t origins_mounted(void) {
+    size_t count = 0;
+    for (size_t i = 0; i < kit.fake.count; i++)
+        count += strcmp(kit.fake.mounts[i].fs_type, "lustre") == 0;
+    return count;
+}
+
+static void an_origin_is_mounted_once_while_it_is_used(void **state) {
+    (void)state;
+    struct err err = ERR_NONE;
+    char origins[128];
+    (void)snprintf(origins, sizeof origins, "%s/origins", kit.directory);
+    kit.options.node_group = "a";
+    kit.options.cache_dir = "/nowhere/cache";
+    assert_int_equal(stage_origin("v1", kit.staging, "one", &err), -EBUSY);
+    assert_non_null(strstr(err.msg, "--origin-dir"));
+    kit.options.origin_dir = origins;
+    assert_int_equal(stage_origin("v1", kit.staging, "one", &err), 0);
+    assert_int_equal(stage_origin("v2", kit.other_staging, "two", &err), 0);
+    assert_int_equal(origins_mounted(), 1);
+    restart(); // who uses it is told by the volumes alone
+    assert_int_equal(node_ops.unstage(kit.node, NULL, "v1", kit.staging, &err), 0);
+    assert_int_equal(origins_mounted(), 1);
+    assert_int_equal(stage_origin("v1", kit.staging, "one", &err), 0);
+    assert_int_equal(origins_mounted(), 1);
+    assert_int_equal(node_ops.unstage(kit.node, NULL, "v2", kit.other_staging, &err), 0);
+    assert_int_equal(origins_mounted(), 1);
+    assert_int_equal(node_ops.unstage(kit.node, NULL, "v1", kit.staging, &err), 0);
+    assert_int_equal(origins_mounted(), 0);
+    assert_int_equal(rmdir(origins), 0); // nothing is left in it
+}
+
+static void an_origin_of_a_volume_that_cannot_be_staged_goes(void **state) {
+    (void)state;
+    struct err err = ERR_NONE;
+    char origins[128];
+    (void)snprintf(origins, sizeof origins, "%s/origins", kit.directory);
+    kit.options.node_group = "a";
+    kit.options.cache_dir = "/nowhere/cache";
+    kit.options.origin_dir = origins;
+    kit.fake.mount_result = -EHOSTUNREACH; // of the daemon
+    assert_int_equal(stage_origin("v1", kit.staging, "one", &err), -EHOSTUNREACH);
+    assert_int_equal(origins_mounted(), 0);
+    kit.fake.mount_result = 0;
+    kit.fake.origin_result = -ENODEV;
+    assert_int_equal(stage_origin("v1", kit.staging, "one", &err), -ENODEV);
+    assert_non_null(strstr(err.msg, "mgs@tcp:/fs"));
+    kit.fake.origin_result = 0;
+    assert_int_equal(stage_origin("v1", kit.staging, "one", &err), 0);
+    assert_int_equal(origins_mounted(), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -554,6 +617,8 @@ int main(void) {
         TEST(tells_who_it_is),
         TEST(a_volume_of_a_group_is_for_its_nodes),
         TEST(a_volume_of_no_group_is_for_every_node),
+        TEST(an_origin_is_mounted_once_while_it_is_used),
+        TEST(an_origin_of_a_volume_that_cannot_be_staged_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static int find(const char *origin_path, const char *share, const char *sub_dir,
         {"nodeGroup", "a"}, {"origin", "mount"}, {"originPath", origin_path}, {"share", share}, {"subDir", sub_dir}};
     struct volume_source source cleanup(volume_source_done) = {0};
     assert_int_equal(volume_source_parse(&(struct string_map){pairs, share ? sub_dir ? 5 : 4 : 3}, &source, err), 0);
-    return node_origin_find(&allowed, &source, ret, err);
+    return node_origin_find(&allowed, NULL, &source, ret, err);
 }
 
 static void assert_found(const char *path, const char *share, const char *sub_dir, const char *root, const char *dir) {
@@ -54,7 +54,7 @@ static void an_origin_on_a_server_needs_no_permission(void **state) {
     struct node_origin origin = {0};
     (void)state;
     assert_int_equal(volume_source_parse(&(struct string_map){pairs, 3}, &source, NULL), 0);
-    assert_int_equal(node_origin_find(NULL, &source, &origin, NULL), 0);
+    assert_int_equal(node_origin_find(NULL, NULL, &source, &origin, NULL), 0);
     assert_null(origin.root);
 }
 

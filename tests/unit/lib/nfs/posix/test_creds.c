@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every call is its caller's: the file system decides, and neither the process nor another call is changed by it.
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/fsuid.h>
@@ -124,6 +125,41 @@ static void test_the_process_is_not_changed(void **state) {
     assert_int_equal(geteuid(), 0);
 }
 
+// What is done with an answer, storing it in a cache say, is not done in the caller's name.
+struct seen {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool is_done, may;
+    int uid, gid;
+};
+
+static void look(struct nfs_call *call) {
+    struct seen *seen = call->arg;
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/closed/by-done", kit.path);
+    int fd cleanup_close = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    LOCK_SCOPE(&seen->lock);
+    seen->may = fd >= 0;
+    seen->uid = setfsuid((uid_t)-1);
+    seen->gid = setfsgid((gid_t)-1);
+    seen->is_done = true;
+    (void)pthread_cond_signal(&seen->done);
+}
+
+static void test_the_answer_is_taken_as_root(void **state) {
+    (void)state;
+    struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+    struct nfs_call call = {.op = NFS_GETATTR, .fh = root, .cred = &alice, .done = look, .arg = &seen};
+    (void)posix_kit_make(&kit, NFS_MKDIR, &root, "closed", 0700, NULL);
+    nfs_submit(kit.share, &call);
+    LOCK_SCOPE(&seen.lock);
+    while (!seen.is_done)
+        (void)pthread_cond_wait(&seen.done, &seen.lock);
+    assert_true(seen.may);
+    assert_int_equal(seen.uid, 0);
+    assert_int_equal(seen.gid, 0);
+}
+
 enum { USERS = 8, EACH = 60 };
 
 static void *be_busy(void *arg) {
@@ -169,6 +205,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_groups_count, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_owner_of_an_open_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_process_is_not_changed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_answer_is_taken_as_root, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_users_at_once, setup, teardown),
     };
     posix_kit_need_root();
