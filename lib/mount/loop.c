@@ -12,7 +12,8 @@
 
 #include "lib/base/str.h"
 
-#define SYS_BLOCK "/sys/block"
+// Where loop devices are; /sys/block has links to it, and many threads look here at once when many volumes come and go.
+#define SYS_BLOCK "/sys/devices/virtual/block"
 #define ATTACH_TRIES 64 // others may take the free device that the kernel named
 
 void loop_path(unsigned number, char ret[static LOOP_PATH_SIZE]) {
@@ -26,11 +27,11 @@ static int open_device(unsigned number, int flags) {
     return fd < 0 ? -errno : fd;
 }
 
-// One line of a file in sysfs, without its end. False: there is none.
-static bool read_attribute(const char *device, const char *name, char *ret, size_t size) {
-    char path[4096];
-    (void)snprintf(path, sizeof path, SYS_BLOCK "/%s/loop/%s", device, name);
-    int fd cleanup_close = open(path, O_RDONLY | O_CLOEXEC);
+// One line of a file in sysfs, without its end. False: there is none. `at`: an open SYS_BLOCK.
+static bool read_attribute(int at, const char *device, const char *name, char *ret, size_t size) {
+    char path[512];
+    (void)snprintf(path, sizeof path, "%.255s/loop/%s", device, name);
+    int fd cleanup_close = openat(at, path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, ret, size - 1);
     if (n < 0)
         return false;
@@ -50,7 +51,7 @@ static int walk(int (*fn)(unsigned number, const char *image, void *arg), void *
         uint64_t number = 0;
         char image[4096];
         if (str_starts(entry->d_name, "loop") && str_to_u64(entry->d_name + 4, 0, UINT32_MAX, &number) == 0 &&
-            read_attribute(entry->d_name, "backing_file", image, sizeof image))
+            read_attribute(dirfd(dir), entry->d_name, "backing_file", image, sizeof image))
             r = fn((unsigned)number, image, arg);
     }
     (void)closedir(dir);
@@ -71,10 +72,18 @@ static int compare_path(unsigned number, const char *image, void *arg) {
     return 1;
 }
 
+static const char *base_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+// By inode: the same file may have another path where it was attached. Its own name in its directory is the same there, and
+// spares all others from being opened.
 static int compare(unsigned number, const char *image, void *arg) {
     struct search *search = arg;
-    (void)image; // the path may have changed since
     struct loop_info64 info;
+    if (!str_eq(base_of(image), base_of(search->path)))
+        return 0;
     int fd cleanup_close = open_device(number, O_RDONLY);
     if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
         return 0; // it went meanwhile
@@ -153,8 +162,9 @@ int loop_grow(unsigned number, struct err *err) {
 
 bool loop_uses_direct_io(unsigned number) {
     char device[LOOP_PATH_SIZE], value[8];
+    int at cleanup_close = open(SYS_BLOCK, O_PATH | O_DIRECTORY | O_CLOEXEC);
     (void)snprintf(device, sizeof device, "loop%u", number);
-    return read_attribute(device, "dio", value, sizeof value) && str_eq(value, "1");
+    return at >= 0 && read_attribute(at, device, "dio", value, sizeof value) && str_eq(value, "1");
 }
 
 struct within {

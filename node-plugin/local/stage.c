@@ -19,12 +19,21 @@ struct stage {
     int64_t deadline_ns;
 };
 
+static int find(struct stage *stage, struct err *err) {
+    return stage->pool->allocation->find(stage->pool, stage->record.id, &stage->device, err);
+}
+
+// What was not found. To find one is to look through all devices of the node: not twice in a call.
 static int attach(struct stage *stage, bool autoclear, struct err *err) {
-    int r = stage->pool->allocation->find(stage->pool, stage->record.id, &stage->device, err);
-    if (r < 0 || stage->device.attached)
-        return r;
+    if (stage->device.attached)
+        return 0;
     return stage->pool->allocation->attach(stage->pool, &stage->record, autoclear, &stage->device, &stage->device_fd,
                                            err);
+}
+
+static int stage_block(struct stage *stage, struct err *err) {
+    int r = find(stage, err);
+    return r < 0 ? r : attach(stage, false, err);
 }
 
 // May a file system be made, or is there one already? Not where somebody's data may be.
@@ -120,7 +129,7 @@ static int stage_mount(struct stage *stage, const struct volume_capability *capa
         return err_set(err, -EINVAL, "volume '%.60s' is formatted with %s, %.40s is asked for", record->id, stage->type,
                        asked);
     const struct mount_entry *entry = mount_table_find(table, path);
-    int r = stage->pool->allocation->find(stage->pool, record->id, &stage->device, err);
+    int r = find(stage, err);
     if (r < 0)
         return r;
     if (entry && attachment_is_mount(&stage->device, entry))
@@ -173,7 +182,7 @@ int local_stage(void *self, const struct call_context *ctx, const struct node_st
     if (r < 0)
         return r;
     r = stage.pool->allocation->directory ? stage_directory(&stage, path, table, err)
-        : request->capability.block       ? attach(&stage, false, err)
+        : request->capability.block       ? stage_block(&stage, err)
                                           : stage_mount(&stage, &request->capability, path, table, err);
     cleanup_closep(&stage.device_fd);
     return r;

@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/case.sh"
 case_begin
 
-NODE=node-2 OTHER=node-1 # the other has the embedded NFS server
+NODE="node-2" OTHER="node-1" # the other has the embedded NFS server
 KEY=topology.local.csi.stowage.dev/node
 away=0
 come_back() {

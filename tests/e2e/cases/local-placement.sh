@@ -114,8 +114,8 @@ spec:
     volumeMounts: [{name: data, mountPath: /data}]
 YAML
 running scratch
-in_pod scratch 'dd if=/dev/zero of=/data/fill bs=1M count=100 2>&1; true' | grep -q 'No space left' ||
-    fail "a volume of 50 MiB takes 100"
+said=$(in_pod scratch 'dd if=/dev/zero of=/data/fill bs=1M count=100 2>&1; true')
+[[ $said == *'No space left'* ]] || fail "a volume of 50 MiB takes 100: $said"
 volume=$(volume_of scratch-data)
 gone pod scratch
 wait_until 60 volume_is_gone "$volume" || fail "the generic ephemeral volume stays"
