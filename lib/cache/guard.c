@@ -90,10 +90,10 @@ int guard_add(struct guard *guard, void *at, size_t size) {
 }
 
 void guard_remove(struct guard *guard) {
-    if (!guard->before)
-        return;
     {
-        LOCK_SCOPE(&lock);
+        LOCK_SCOPE(&lock); // also to look: removing a neighbour writes here
+        if (!guard->before)
+            return;
         *guard->before = guard->next;
         if (guard->next)
             guard->next->before = guard->before;
