@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The daemon of a mount dies or is replaced under load: programs see a pause and nothing else. 20 kills and 20 hand-overs
+# The daemon of a mount dies or is replaced under load: programs see a pause and nothing else. Kills and hand-overs (STOWAGE_KEEPER_ROUNDS, 8 of each)
 # under fio with verification and under programs that check every answer against a model; a daemon that dies while the
 # server is frozen, an unmount meanwhile, a keeper that is killed, a program that may not take over.
 set -euo pipefail
@@ -11,7 +11,7 @@ python3 - <<'PY' || { echo "skipped: the kernel sends no request again (FUSE_NOT
 import os, sys
 sys.exit(tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2]) < (6, 9))
 PY
-ROUNDS=${STOWAGE_KEEPER_ROUNDS:-20}
+ROUNDS=${STOWAGE_KEEPER_ROUNDS:-8}
 PROGRAM=$WORK/stowage-cachefs
 cp "$BIN/stowage-cachefs" "$PROGRAM"
 mkdir "$WORK/bin" "$EXPORT/volume"
