@@ -30,6 +30,7 @@ killed_at() {
     local rc=$?
     if [ "$rc" != 0 ]; then wait_until 2 gone "$pid" || true; fi
     kill "$tracer" 2>/dev/null
+    wait_until 3 gone "$tracer" || kill -KILL "$tracer" # it may wait for a thread that ended beside the one it killed
     wait "$tracer" 2>/dev/null
     if gone "$pid"; then
         wait "$pid" 2>/dev/null || true
