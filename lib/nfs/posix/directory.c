@@ -2,6 +2,7 @@
 // READDIR. Cookies are the file system's own (d_off), which stay good while entries come and go, so the verifier stays zero.
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdalign.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -94,6 +95,15 @@ static int fill(struct posix_worker *worker, struct nfs_call *call, int dir_fd, 
     return 0;
 }
 
+// A listing from the start gets a descriptor of its own: ext4 gives nothing on one whose first read was at another place, for
+// it takes 0 for the place where that one is (ext4_dx_readdir of Linux 6.18: last_pos is 0 until something was read).
+static int read_start(struct posix_worker *worker, int dir_fd, struct page *page) {
+    int fd cleanup_close = posix_reopen(worker, dir_fd, O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return fd == -ENOENT ? -ESTALE : fd;
+    return read_page(fd, 0, page);
+}
+
 int posix_readdir(struct posix_worker *worker, struct nfs_call *call) {
     struct posix_file *file = NULL;
     struct page *page cleanup_free = mem_alloc(sizeof *page);
@@ -103,7 +113,7 @@ int posix_readdir(struct posix_worker *worker, struct nfs_call *call) {
     page->eof = false;
     int r = posix_file_get(worker, &call->fh, POSIX_FILE_DIR, &file);
     if (r == 0)
-        r = read_page(file->fd, call->cookie, page);
+        r = call->cookie ? read_page(file->fd, call->cookie, page) : read_start(worker, file->fd, page);
     if (r == 0)
         r = fill(worker, call, file->fd, page);
     posix_file_put(worker, file);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -202,6 +203,34 @@ static void test_a_loop_of_names_ends(void **state) {
     scene_stop(&s);
 }
 
+static size_t list(struct posix_kit *kit, uint64_t *cookie) {
+    struct nfs_call call = {.op = NFS_READDIR, .fh = posix_kit_root(kit), .cookie = *cookie};
+    assert_int_equal(posix_kit_run(kit, &call), 0);
+    assert_true(call.eof);
+    *cookie = call.cookie;
+    free(call.entries);
+    return call.entry_count;
+}
+
+// A successor's first look may be at the end, where its predecessor had told a reader to go on.
+static void test_a_listing_begins_after_one_that_ended(void **state) {
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct posix_kit kit;
+        uint64_t end = 0, start = 0;
+        assert_int_equal(posix_kit_start(&kit, kinds[i]), 0);
+        put_file(&kit, "a", "a");
+        put_file(&kit, "b", "b");
+        assert_int_equal(list(&kit, &end), 2);
+        assert_int_equal(posix_kit_reopen(&kit, kinds[i]), 0);
+        assert_int_equal(list(&kit, &end), 0);
+        assert_int_equal(list(&kit, &start), 2);
+        start = 0;
+        assert_int_equal(list(&kit, &start), 2);
+        posix_kit_stop(&kit);
+    }
+}
+
 static void test_the_oldest_entries_go(void **state) {
     (void)state;
     struct scene s;
@@ -273,6 +302,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_no_handle),
         cmocka_unit_test(test_descriptors_are_closed_and_opened_again),
         cmocka_unit_test(test_a_loop_of_names_ends),
+        cmocka_unit_test(test_a_listing_begins_after_one_that_ended),
         cmocka_unit_test(test_the_oldest_entries_go),
         cmocka_unit_test(test_a_removed_file_is_let_go),
         cmocka_unit_test(test_without_memory),
