@@ -36,6 +36,16 @@ static bool wait_for(struct op *op, uint64_t offset, bool stored, void (*step)(s
     return true;
 }
 
+// Waits for memory that the disk is about to give back.
+static bool wait_for_room(struct op *op, void (*step)(struct op *op)) {
+    op->fetch_wait = (struct fetch_wait){.run = came};
+    op_begin_wait(op, step);
+    if (fetch_wait_room(op->fs, &op->fetch_wait))
+        return true;
+    op_end_wait(op);
+    return false;
+}
+
 // ---- a read
 
 static bool read_copy(struct op *op, uint64_t offset, size_t len) {
@@ -106,6 +116,13 @@ static bool reply_from_copy(struct op *op) {
     return true;
 }
 
+static void room_came(struct op *op) {
+    if (op->result < 0)
+        op_reply_error(op, op->result);
+    else
+        next_piece(op);
+}
+
 static void next_piece(struct op *op) {
     while (op->done < op->size) {
         uint64_t at = op->offset + op->done;
@@ -121,7 +138,10 @@ static void next_piece(struct op *op) {
         if (wait_for(op, at, false, take_piece))
             return;
         struct fetch_range range = range_of(op, at, at + left, FETCH_DEMAND);
-        if (++op->tries > TRIES_MAX || fetch_request(&range) < 0) {
+        int r = fetch_request(&range);
+        if (r == -EAGAIN && wait_for_room(op, room_came))
+            return;
+        if (++op->tries > TRIES_MAX || (r < 0 && r != -EAGAIN)) {
             read_origin(op);
             return;
         }
@@ -194,11 +214,18 @@ static void fill_next(struct op *op) {
     }
 }
 
+static void fill_request(struct op *op) {
+    struct fetch_range range = range_of(op, op->done, cached_size(op->object), FETCH_DEMAND);
+    if (op->result < 0)
+        op->then(op);
+    else if (fetch_request(&range) != -EAGAIN || !wait_for_room(op, fill_request))
+        fill_next(op);
+}
+
 void copy_fill(struct op *op, void (*step)(struct op *op)) {
-    struct fetch_range range = range_of(op, 0, cached_size(op->object), FETCH_DEMAND);
     op->then = step;
     op->done = 0;
     op->tries = 0;
-    (void)fetch_request(&range);
-    fill_next(op);
+    op->result = 0;
+    fill_request(op);
 }

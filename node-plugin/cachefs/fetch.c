@@ -8,7 +8,9 @@
 #include "lib/base/workq.h"
 #include "lib/cache/cache.h"
 #include "node-plugin/cachefs/copy.h"
+#include "node-plugin/cachefs/fetch_room.h"
 #include "node-plugin/cachefs/inode.h"
+#include "node-plugin/cachefs/op.h"
 
 #define IN_FLIGHT_MOST 64u
 #define STORERS 4u
@@ -57,6 +59,7 @@ struct fetcher {
     struct workq *storers;
     struct queue queues[FETCH_PRIORITY_COUNT];
     unsigned reading[FETCH_PRIORITY_COUNT];
+    struct fetch_room room;
     uint64_t memory_limit;
 };
 
@@ -78,13 +81,32 @@ const char *fetch_data(const struct fetch *f) {
 
 // ---- the end of a fetch
 
+static void run_waits(struct fetch_wait *wait) {
+    while (wait) {
+        struct fetch_wait *next = wait->next; // the wait may be gone after its run
+        wait->run(wait);
+        wait = next;
+    }
+}
+
+static void give_memory(struct fetcher *fetcher, uint32_t bytes) {
+    struct fetch_wait *due;
+    cache_memory_give(fetcher->fs->copies.cache, bytes);
+    {
+        LOCK_SCOPE(&fetcher->lock);
+        due = fetch_room_given(&fetcher->room, clock_monotonic(fetcher->fs->clock));
+    }
+    run_waits(due);
+}
+
 static void fetch_destroy(struct fs *fs, struct fetch *f) {
-    if (f->memory)
-        cache_memory_give(fs->copies.cache, f->memory);
+    uint32_t memory = f->memory;
     bufs_put(&fs->bufs, f->buf);
     (void)cached_put(f->object);
     inode_put(f->inode);
     free(f);
+    if (memory)
+        give_memory(fs->fetcher, memory);
 }
 
 void fetch_put(struct fs *fs, struct fetch *f) {
@@ -112,14 +134,6 @@ static struct fetch_wait *take_waits(struct fetch *f, bool stored_too) {
         due = wait;
     }
     return due;
-}
-
-static void run_waits(struct fetch_wait *wait) {
-    while (wait) {
-        struct fetch_wait *next = wait->next; // the wait may be gone after its run
-        wait->run(wait);
-        wait = next;
-    }
 }
 
 static void finish(struct fetch *f) {
@@ -306,6 +320,8 @@ static int add(struct fetcher *fetcher, const struct fetch_range *r, uint64_t of
     bool memory = cache_memory_take(fetcher->fs->copies.cache, len, fetcher->memory_limit);
     if (!memory && !demand)
         return -ENOBUFS;
+    if (!memory && fetch_room_moves(&fetcher->room, clock_monotonic(fetcher->fs->clock)))
+        return -EAGAIN;
     int room = memory ? cached_reserve(r->object, len) : -ENOBUFS;
     struct fetch *f = demand || room == 0 ? mem_zalloc(sizeof *f) : NULL;
     if (!f) {
@@ -325,6 +341,8 @@ static int add(struct fetcher *fetcher, const struct fetch_range *r, uint64_t of
                         .store = room == 0,
                         .memory = memory ? len : 0,
                         .work.run = store};
+    if (memory)
+        fetch_room_taken(&fetcher->room, clock_monotonic(fetcher->fs->clock));
     inode_hold(r->inode);
     cached_hold(r->object);
     f->next = r->inode->fetches;
@@ -379,12 +397,41 @@ int fetch_join(struct inode *inode, uint64_t offset, struct fetch_wait *wait) {
     return 0;
 }
 
+bool fetch_wait_room(struct fs *fs, struct fetch_wait *wait) {
+    {
+        LOCK_SCOPE(&fs->fetcher->lock);
+        if (!fetch_room_moves(&fs->fetcher->room, clock_monotonic(fs->clock)))
+            return false;
+        fetch_room_wait(&fs->fetcher->room, wait);
+    }
+    watch_work(fs);
+    return true;
+}
+
+bool fetch_tick(struct fs *fs) {
+    if (!fs->fetcher)
+        return false;
+    struct fetch_wait *due;
+    bool left;
+    {
+        LOCK_SCOPE(&fs->fetcher->lock);
+        due = fetch_room_tick(&fs->fetcher->room, clock_monotonic(fs->clock));
+        left = fs->fetcher->room.head != NULL;
+    }
+    run_waits(due);
+    return left;
+}
+
 bool fetch_unwait(struct fs *fs, struct fetch_wait *wait) {
     if (!fs->fetcher)
         return false;
     LOCK_SCOPE(&fs->fetcher->lock);
     if (!wait->linked)
         return false;
+    if (!wait->fetch) {
+        fetch_room_leave(&fs->fetcher->room, wait);
+        return true;
+    }
     struct fetch_wait **at = &wait->fetch->waits;
     while (*at != wait)
         at = &(*at)->next;

@@ -48,10 +48,14 @@ int fetcher_new(struct fs *fs, uint64_t memory_limit, struct fetcher **ret, stru
 // After the share was closed, so that nothing is on its way.
 struct fetcher *fetcher_free(struct fetcher *fetcher);
 
-// Sees to it that all of the range is here or on its way. 0, or for other than demand -ENOSPC or -ENOBUFS: not now.
+// Sees to it that all of the range is here or on its way. 0, or for other than demand -ENOSPC or -ENOBUFS: not now. For demand
+// -EAGAIN: there is no memory, but what fills it is on its way to the disk (fetch_wait_room). Otherwise demand is read without storing.
 int fetch_request(const struct fetch_range *range);
 // Waits for what holds byte `offset`. 1: it is there already, in wait->fetch; 0: `run` comes; -ENOENT: nothing is on its way.
 int fetch_join(struct inode *inode, uint64_t offset, struct fetch_wait *wait);
+// `run` comes, without a fetch, when a request may find memory. False: do not wait, ask again.
+bool fetch_wait_room(struct fs *fs, struct fetch_wait *wait);
+bool fetch_tick(struct fs *fs); // once a second; true: somebody waits for memory
 bool fetch_unwait(struct fs *fs, struct fetch_wait *wait); // true: `run` will not come
 void fetch_put(struct fs *fs, struct fetch *fetch);
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "node-plugin/cachefs/again.h"
+#include "node-plugin/cachefs/fetch.h"
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/op.h"
 
@@ -94,6 +95,7 @@ static bool second_passed(struct fs *fs) {
     wb_tick(&fs->wb);
     bool left = look_at_watched(fs);
     left |= inode_drop_unused(fs);
+    left |= fetch_tick(fs);
     left |= wb_mount_used(&fs->wb) > 0;
     left |= bufs_idle_count(&fs->bufs) > 0 || bufs_idle_count(&fs->requests) > 0;
     if (wb_mount_used(&fs->wb) == 0)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The disk of a cache is too small, filled by others, read-only, gone: programs see no error and no wrong byte, reads go to the
+# The disk of a cache is too small, filled by others, slow, stuck, read-only, gone: programs see no error and no wrong byte, reads go to the
 # origin, the figures tell. Each on a file system of the test's own, on a loop device.
 # usage: cachefs-bad-disk.sh [NAME]: only disks whose name contains NAME
 set -euo pipefail
@@ -131,6 +131,32 @@ too_small() { # NAME TYPE MIB KEEP FLAG…
 
 has_free() { df --output=size,avail "$WORK/disk-$1" | awk -v keep="$2" 'NR == 2 { exit $2 * 100 < $1 * (keep - 0.2) }'; }
 
+# ---- slow
+
+# Readers go at the disk's pace then, so that one reading of a file makes its copy whole; while it is stuck, at the origin's.
+too_slow() {
+    local name=slow large
+    wanted "$name" || return 0
+    echo "$name: a disk behind a faster origin, with memory for 4 MiB"
+    disk_make "$name" ext4 400
+    disk_mount "$name" --cache-memory 4194304
+    exec {large}<"$WORK/$name/large" # its last close would fetch what is missing
+    cmp - "$EXPORT/large" <&"$large" || fail "wrong bytes"
+    wait_for 20 is_complete "$WORK/$name/large" || fail "read once, and not stored: $(getfattr --only-values -n stowage.cache.status "$WORK/$name/large")"
+    exec {large}<&-
+    "$BIN/stowage" cache evict "$WORK/$name" >/dev/null
+    wait_for 20 no_copy "$WORK/$name/large" || fail "the copy does not go"
+    exec {large}<"$WORK/$name/large"
+    head -c 1M <&"$large" | cmp -n 1048576 - "$EXPORT/large" || fail "wrong bytes"
+    fsfreeze --freeze "$WORK/disk-$name"
+    timeout 60 cmp -i 0:1048576 - "$EXPORT/large" <&"$large" || { fsfreeze --unfreeze "$WORK/disk-$name"; fail "not read while the disk is stuck"; }
+    fsfreeze --unfreeze "$WORK/disk-$name"
+    exec {large}<&-
+    never_ended "$name"
+    disk_end "$name"
+}
+no_copy() { ! is_complete "$1"; }
+
 # ---- gone
 
 goes_bad() { # NAME HOW errors|none FLAG…: the disk of a running mount
@@ -164,10 +190,13 @@ handed_over() { grep -q 'took the mount over' "$WORK/$1.log"; }
 
 echo "the files"
 bad_disk make "$EXPORT"
+head -c 200M /dev/urandom >"$EXPORT/large"
 sleep 3
 too_small small ext4 64 10
 too_small small-served ext4 64 10 --no-passthrough
 if command -v mkfs.xfs >/dev/null; then too_small small-xfs xfs 300 50; fi
+
+too_slow
 
 for flags in "" --no-passthrough; do
     may=$([ -n "$flags" ] && echo none || echo errors)
