@@ -165,6 +165,22 @@ find_helm() {
     go_install "helm.sh/helm/v3/cmd/helm@$HELM_VERSION" "$dir"
 }
 
+# find_lepton VERSION: sets `lepton` to a virtual environment with that leptonai, from PyPI when it is not in the cache; 1 if there is none
+find_lepton() {
+    local log
+    lepton=${XDG_CACHE_HOME:-$HOME/.cache}/stowage/lepton-$1
+    [ ! -e "$lepton/.complete" ] || return 0
+    log=$(mktemp)
+    mkdir -p "$(dirname "$lepton")"
+    if ! python3 -m venv "$lepton" >"$log" 2>&1 || ! "$lepton/bin/pip" install -q "leptonai==$1" >>"$log" 2>&1; then
+        note "leptonai $1 cannot be installed: $(tail -n 1 "$log")"
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+    touch "$lepton/.complete"
+}
+
 # --- processes ------------------------------------------------------------------------------------------------------
 
 # stop_pid PID [SECONDS]: asks, waits, then kills; a pid that is gone is fine.
