@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The store in the chart, on a local volume: Lepton's unmodified client uses keys, queue and objects from a pod; it grows; its data outlives the release.
+set -euo pipefail
+# shellcheck source=tests/e2e/lib/case.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/case.sh"
+for part in lepton store; do
+    # shellcheck source=/dev/null # both are here
+    . "$ROOT/tests/e2e/lib/$part.sh"
+done
+case_begin
+lepton_image
+step_started=$(now_ms)
+
+store_begin
+store_install --set store.persistence.storageClassName=$LOCAL_CLASS,store.podAnnotations.case=one
+ok "helm upgrade: the store runs on $(system get pod stowage-store-0 -o 'jsonpath={.spec.nodeName}'), on a volume of class $LOCAL_CLASS"
+store kv create settings >/dev/null
+store queue create jobs >/dev/null
+k create configmap client --from-file="$E2E_PROGRAMS/store_client.py" >/dev/null
+python_pod client "/programs/store_client.py http://$STORE_IP:3500/api/v1 $STORE_TOKEN $STORE_OTHER_TOKEN"
+ended() { [[ $(k get pod client -o 'jsonpath={.status.phase}') =~ Succeeded|Failed ]]; }
+wait_until 60 ended || fail "the client does not end: $(k logs client)"
+said=$(k logs client)
+expect "Lepton's client" "$(k get pod client -o 'jsonpath={.status.phase}'): $(grep -c '^ok' <<<"$said") checks" "Succeeded: 8 checks"
+ok "leptonai $LEPTON_VERSION in a pod: $(grep -c '^ok' <<<"$said") checks; keys, queue, objects, links; other tokens are kept apart"
+
+in_store() { system exec stowage-store-0 -c store -- sh -c "$1"; }
+expect "user of the process" "$(in_store 'id -u; id -g' | tr '\n' ' ')" "65532 65532 "
+expect "capabilities" "$(in_store 'grep -h Cap /proc/1/status' | awk '$1 != "CapBnd:" { print $2 }' | sort -u)" 0000000000000000
+expect "writable places" "$(in_store 'for d in / /etc /usr /tmp /var/lib/stowage /backups; do touch $d/x 2>/dev/null && echo $d && rm $d/x; done' | tr '\n' ' ')" \
+    "/var/lib/stowage /backups "
+expect "secrets that others may read" "$(in_store 'find /var/lib/stowage/store -type f -perm /077')" ""
+system get networkpolicy stowage-store -o json | jq -e '.spec.policyTypes == ["Ingress", "Egress"] and .spec.ingress[0].ports[0].port == "store"' >/dev/null ||
+    fail "no NetworkPolicy guards the store"
+ok "no privilege, nothing to write to but its volumes; a NetworkPolicy is there (this cluster's network does not enforce them)"
+
+before=$(store_uid)
+store_install --set store.persistence.storageClassName=$LOCAL_CLASS,store.podAnnotations.case=one --set store.persistence.size=2Gi
+grown() { [ "$(system get pvc stowage-store -o 'jsonpath={.status.capacity.storage}')" = 2Gi ]; }
+wait_until 90 grown || fail "the claim does not grow: $(system describe pvc stowage-store | tail -n 5)"
+expect "the pod" "$(store_uid)" "$before"
+ok "its volume grew to 2Gi by an upgrade, under the running store"
+
+volume=$(store_volume)
+driver_install
+! system get statefulset stowage-store >/dev/null 2>&1 || fail "the store stays when it is switched off"
+store_install --set store.persistence.storageClassName=$LOCAL_CLASS,store.persistence.size=2Gi
+expect "the volume" "$(store_volume)" "$volume"
+expect "the value" "$(store kv get settings rate)" 0.001
+ok "switched off and on again: the same volume, the same data"
