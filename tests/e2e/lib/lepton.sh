@@ -5,8 +5,6 @@
 
 LEPTON_VERSION=0.26.0 # the same calls as 0.27.3, without ray's 300 MB
 LEPTON_IMAGE=stowage-test/lepton:$LEPTON_VERSION
-# shellcheck source=tests/e2e/lib/archives.sh
-. "$ROOT/tests/e2e/lib/archives.sh"
 
 # lepton_image: it is on every node; skips the case where PyPI cannot be had
 lepton_image() {
@@ -24,10 +22,13 @@ lepton_archive() {
     find_lepton "$LEPTON_VERSION" || skip "there is no Lepton client to test with"
     python=$(readlink -f "$lepton/bin/python")
     dir=$(mktemp -d "$CACHE/image.XXXXXX")
-    image_root "$dir/layer"
-    mkdir -p "$dir/layer/bin" "$dir/layer/usr/bin" "$dir/layer/opt"
+    mkdir -p "$dir/layer/bin" "$dir/layer/usr/bin" "$dir/layer/opt" "$dir/layer/etc" "$dir/layer/tmp"
+    chmod 1777 "$dir/layer/tmp"
+    printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$dir/layer/etc/passwd"
     install -m 755 /bin/busybox "$dir/layer/bin/busybox"
-    image_links "$dir/layer"
+    "$dir/layer/bin/busybox" --list | while read -r file; do
+        [ "$file" = busybox ] || ln -s busybox "$dir/layer/bin/$file"
+    done
     install -m 755 "$python" "$dir/layer/usr/bin/python3"
     # Python looks for its library beside the directory of its program.
     library=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["stdlib"])')
@@ -43,7 +44,25 @@ lepton_archive() {
         *) cp --parents --dereference "$file" "$dir/layer/" ;;
         esac
     done
-    image_of_layer "$LEPTON_IMAGE" "$dir" '"/usr/bin/python3"' '"PATH=/usr/bin:/bin","PYTHONPATH=/opt/lepton","PYTHONDONTWRITEBYTECODE=1"' "$1.new"
-    mv "$1.new" "$1"
+    lepton_image_of "$dir"
+    mv "$dir/image.tar" "$1"
     rm -rf "$dir"
+}
+
+# lepton_image_of DIR: DIR/image.tar, a docker archive of the tree DIR/layer. As in archives.sh, which is not used here: what is in
+# it makes the key of the cache, and a change would have Kubernetes built again.
+lepton_image_of() {
+    local layer config
+    mkdir "$1/image"
+    tar -C "$1/layer" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf "$1/layer.tar" .
+    layer=$(sha256sum <"$1/layer.tar" | cut -d ' ' -f 1)
+    mv "$1/layer.tar" "$1/image/$layer.tar"
+    jq -cn --arg arch "$(dpkg --print-architecture)" --arg layer "sha256:$layer" '{architecture: $arch, os: "linux",
+        config: {Entrypoint: ["/usr/bin/python3"], Env: ["PATH=/usr/bin:/bin", "PYTHONPATH=/opt/lepton", "PYTHONDONTWRITEBYTECODE=1"]},
+        rootfs: {type: "layers", diff_ids: [$layer]}, history: [{created: "1970-01-01T00:00:00Z"}]}' >"$1/config"
+    config=$(sha256sum <"$1/config" | cut -d ' ' -f 1).json
+    mv "$1/config" "$1/image/$config"
+    jq -cn --arg config "$config" --arg name "$LEPTON_IMAGE" --arg layer "$layer.tar" '[{Config: $config, RepoTags: [$name], Layers: [$layer]}]' \
+        >"$1/image/manifest.json"
+    tar -C "$1/image" -cf "$1/image.tar" .
 }
