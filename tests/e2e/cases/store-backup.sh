@@ -9,7 +9,8 @@ set -euo pipefail
 . "$ROOT/tests/e2e/lib/store.sh"
 case_begin
 
-store_begin
+at_end 'system delete pod case-second-store --ignore-not-found --grace-period 5 >/dev/null'
+store_begin # undone after that, for the pod uses a claim
 certificate store-serving /CN=store serverAuth "DNS:stowage-store.$SYSTEM.svc.cluster.local,IP:127.0.0.1"
 system create secret generic case-store-tls --from-file=tls.crt="$PKI/store-serving.crt" --from-file=tls.key="$PKI/store-serving.key" \
     --from-file=ca.crt="$PKI/ca.crt" >/dev/null
@@ -45,7 +46,6 @@ system get pod stowage-store-0 -o json | jq '{apiVersion: "v1", kind: "Pod", met
     del(.hostname, .subdomain, .nodeName) | .serviceAccountName = "default" | .volumes = [.volumes[] | if .name == "data" then {name, emptyDir: {}} else . end] |
     .initContainers = [.containers[0] | {name: "restore", image, securityContext, resources, volumeMounts: [.volumeMounts[] | select(.name != "tokens" and .name != "tls")],
         command: ["/usr/share/stowage/store-restore", "/backups/by-hand", "/var/lib/stowage/store"]}])}' | system apply -f - >/dev/null
-at_end 'system delete pod case-second-store --ignore-not-found --grace-period 5 >/dev/null'
 system wait pod case-second-store --for condition=Ready --timeout 60s >/dev/null || fail "the second store: $(system logs case-second-store -c restore --tail 3)"
 expect "what the second store holds" "$(secure "$contents" case-second-store)" "$saved"
 ok "a second store, begun with a backup, holds the same keys, messages and objects"

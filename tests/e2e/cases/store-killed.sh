@@ -26,10 +26,13 @@ done
 ok "killed twice with SIGKILL: the client goes on"
 
 before=$(store_uid)
-store_install --set store.persistence.storageClassName=$CLASS,store.backup.enabled=false,store.podAnnotations.case=upgrade
+store_install --set store.persistence.storageClassName=$CLASS,store.backup.enabled=false,store.podAnnotations.case=upgrade \
+    --set store.persistence.size=2Gi
 [ "$(store_uid)" != "$before" ] || fail "the upgrade replaced nothing, so it proved nothing"
 store_load_goes_on load
-ok "upgraded: another pod, on $(system get pod stowage-store-0 -o 'jsonpath={.spec.nodeName}'), the client goes on"
+grown() { [ "$(system get pvc stowage-store -o 'jsonpath={.status.capacity.storage}')" = 2Gi ]; }
+wait_until 60 grown || fail "the claim does not grow: $(system describe pvc stowage-store | tail -n 5)"
+ok "upgraded: a claim of 2Gi, another pod, on $(system get pod stowage-store-0 -o 'jsonpath={.spec.nodeName}'), the client goes on"
 
 node=$(system get pod stowage-store-0 -o 'jsonpath={.spec.nodeName}') before=$(store_uid)
 at_end "kubectl uncordon $node >/dev/null || true"

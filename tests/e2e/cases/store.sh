@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The store in the chart, on a local volume: Lepton's unmodified client uses keys, queue and objects from a pod; it grows; its data outlives the release.
+# The store in the chart, on a local volume: Lepton's unmodified client uses keys, queue and objects from a pod; the pods need no privilege; the data outlives the release.
 set -euo pipefail
 # shellcheck source=tests/e2e/lib/case.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/case.sh"
@@ -13,7 +13,7 @@ lepton_image
 step_started=$(now_ms)
 
 store_begin
-store_install --set store.persistence.storageClassName=$LOCAL_CLASS,store.podAnnotations.case=one
+store_install --set store.persistence.storageClassName=$LOCAL_CLASS
 ok "helm upgrade: the store runs on $(system get pod stowage-store-0 -o 'jsonpath={.spec.nodeName}'), on a volume of class $LOCAL_CLASS"
 store kv create settings >/dev/null
 store queue create jobs >/dev/null
@@ -30,22 +30,27 @@ expect "user of the process" "$(in_store 'id -u; id -g' | tr '\n' ' ')" "65532 6
 expect "capabilities" "$(in_store 'grep -h Cap /proc/1/status' | awk '$1 != "CapBnd:" { print $2 }' | sort -u)" 0000000000000000
 expect "writable places" "$(in_store 'for d in / /etc /usr /tmp /var/lib/stowage /backups; do touch $d/x 2>/dev/null && echo $d && rm $d/x; done' | tr '\n' ' ')" \
     "/var/lib/stowage /backups "
-expect "secrets that others may read" "$(in_store 'find /var/lib/stowage/store -type f -perm /077')" ""
+expect "secrets that others may read" "$(in_store 'find /var/lib/stowage/store -maxdepth 1 -perm /077')" ""
+system create job --from=cronjob/stowage-store-backup case-backup >/dev/null
+system wait job case-backup --for condition=Complete --timeout 60s >/dev/null || fail "the backup: $(system logs job/case-backup --tail 3)"
+# The strictest level of Pod Security takes both pods, and not the NFS server's.
+kubectl label namespace "$NAMESPACE" pod-security.kubernetes.io/enforce=restricted >/dev/null 2>&1
+allowed() { # allowed POD: would it be taken in a namespace of that level?
+    system get pod "$1" -o json | jq '{apiVersion, kind, metadata: {name: "tried"}, spec: (.spec | del(.nodeName, .serviceAccountName, .serviceAccount, .priority, .priorityClassName))}' |
+        k apply --dry-run=server -f - 2>&1
+}
+said=$(allowed stowage-store-0) || fail "the level 'restricted' refuses the store: $said"
+said=$(allowed "$(system get pods -l job-name=case-backup -o 'jsonpath={.items[0].metadata.name}')") || fail "the level 'restricted' refuses the backup: $said"
+! said=$(allowed stowage-nfs-0) || fail "the level 'restricted' takes the NFS server: it refuses nothing"
+grep -q PodSecurity <<<"$said" || fail "the NFS server is refused for another reason: $said"
 system get networkpolicy stowage-store -o json | jq -e '.spec.policyTypes == ["Ingress", "Egress"] and .spec.ingress[0].ports[0].port == "store"' >/dev/null ||
     fail "no NetworkPolicy guards the store"
-ok "no privilege, nothing to write to but its volumes; a NetworkPolicy is there (this cluster's network does not enforce them)"
-
-before=$(store_uid)
-store_install --set store.persistence.storageClassName=$LOCAL_CLASS,store.podAnnotations.case=one --set store.persistence.size=2Gi
-grown() { [ "$(system get pvc stowage-store -o 'jsonpath={.status.capacity.storage}')" = 2Gi ]; }
-wait_until 90 grown || fail "the claim does not grow: $(system describe pvc stowage-store | tail -n 5)"
-expect "the pod" "$(store_uid)" "$before"
-ok "its volume grew to 2Gi by an upgrade, under the running store"
+ok "no privilege (Pod Security: restricted), nothing to write to but its volumes; a NetworkPolicy is there (this cluster's network does not enforce them)"
 
 volume=$(store_volume)
 driver_install
 ! system get statefulset stowage-store >/dev/null 2>&1 || fail "the store stays when it is switched off"
-store_install --set store.persistence.storageClassName=$LOCAL_CLASS,store.persistence.size=2Gi
+store_install --set store.persistence.storageClassName=$LOCAL_CLASS
 expect "the volume" "$(store_volume)" "$volume"
 expect "the value" "$(store kv get settings rate)" 0.001
 ok "switched off and on again: the same volume, the same data"

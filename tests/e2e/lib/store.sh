@@ -72,7 +72,7 @@ spec:
   - name: main
     image: $LEPTON_IMAGE
     imagePullPolicy: Never
-    args: [$(sed 's/ /, /g' <<<"$2")]
+    args: $(jq -cn --arg words "$2" '$words | split(" ")')
     volumeMounts: [{name: programs, mountPath: /programs}]
 YAML
 }
