@@ -19,23 +19,26 @@ install_with() {
         --set store.tls.existingSecret=case-store-tls "$@"
 }
 install_with
-secure() { system exec "${2:-stowage-store-0}" -c store -- sh -c "export STOWAGE_TOKEN=$STORE_TOKEN STOWAGE_URL=https://127.0.0.1:3500 STOWAGE_CA_CERT=/etc/stowage/tls/ca.crt; $1"; }
-secure 'stowage kv create settings && stowage queue create jobs
+in_store() { system exec "${2:-stowage-store-0}" -c store -- sh -c "export STOWAGE_TOKEN=$STORE_TOKEN; $1"; }
+in_store 'stowage kv create settings && stowage queue create jobs
     for i in 1 2 3; do stowage kv put settings "key-$i" "$i" && stowage queue send jobs "job-$i"; done
     head -c 500000 /dev/urandom | tee /backups/.made | stowage object put models/a && md5sum </backups/.made && rm /backups/.made' >/dev/null
 contents='stowage kv ls settings | tr "\n" " "; stowage kv get settings key-2; echo; stowage queue peek jobs --max 10; stowage object get models/a | md5sum'
-saved=$(secure "$contents")
+saved=$(in_store "$contents")
+over_https='STOWAGE_URL=https://127.0.0.1:3500 stowage kv get settings key-2'
+expect "a value, over HTTPS" "$(in_store "STOWAGE_CA_CERT=/etc/stowage/tls/ca.crt $over_https")" 2
+! in_store "$over_https" >/dev/null 2>&1 || fail "a certificate of somebody unknown is taken"
 ok "a store with a certificate, data of class $LOCAL_CLASS, backups of class $CLASS"
 
 backup() { # backup NAME: a job of the CronJob, as the chart's notes say
     system create job --from=cronjob/stowage-store-backup "$1" >/dev/null
     system wait job "$1" --for condition=Complete --timeout 60s >/dev/null || fail "backup '$1': $(system logs "job/$1" --tail 3 2>&1; system describe job "$1" | tail -n 3)"
 }
-backups() { secure 'ls /backups | grep -v lost+found' | tr '\n' ' '; }
-secure 'stowage store backup by-hand' >/dev/null
+backups() { in_store 'ls /backups | grep -v lost+found' | tr '\n' ' '; }
+in_store 'stowage store backup by-hand' >/dev/null
 backup first
 name=$(backups | grep -o 'scheduled-[0-9-]*')
-secure 'stowage kv put settings later 1'
+in_store 'stowage kv put settings later 1'
 backup second
 backup third
 expect "backups" "$(backups | sed 's/scheduled-[0-9]*-[0-9]*/S/g')" "by-hand S S "
@@ -47,14 +50,14 @@ system get pod stowage-store-0 -o json | jq '{apiVersion: "v1", kind: "Pod", met
     .initContainers = [.containers[0] | {name: "restore", image, securityContext, resources, volumeMounts: [.volumeMounts[] | select(.name != "tokens" and .name != "tls")],
         command: ["/usr/share/stowage/store-restore", "/backups/by-hand", "/var/lib/stowage/store"]}])}' | system apply -f - >/dev/null
 system wait pod case-second-store --for condition=Ready --timeout 60s >/dev/null || fail "the second store: $(system logs case-second-store -c restore --tail 3)"
-expect "what the second store holds" "$(secure "$contents" case-second-store)" "$saved"
+expect "what the second store holds" "$(in_store "$contents" case-second-store)" "$saved"
 ok "a second store, begun with a backup, holds the same keys, messages and objects"
 
 install_with --set store.restore=by-hand
-expect "what the store holds" "$(secure "$contents")" "$saved"
-secure 'stowage kv put settings after 1'
+expect "what the store holds" "$(in_store "$contents")" "$saved"
+in_store 'stowage kv put settings after 1'
 system delete pod stowage-store-0 --timeout 60s >/dev/null
 ready statefulset/stowage-store
-expect "a value of after the restore" "$(secure 'stowage kv get settings after')" 1
-expect "what was before it" "$(secure 'ls /var/lib/stowage/store/store.before-by-hand/store/store.db')" /var/lib/stowage/store/store.before-by-hand/store/store.db
+expect "a value of after the restore" "$(in_store 'stowage kv get settings after')" 1
+expect "what was before it" "$(in_store 'ls /var/lib/stowage/store/store.before-by-hand/store/store.db')" /var/lib/stowage/store/store.before-by-hand/store/store.db
 ok "helm upgrade --set store.restore: the store is as then, what was before is kept, and it happens once"

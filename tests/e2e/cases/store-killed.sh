@@ -23,7 +23,7 @@ for starts in 1 2; do
     wait_until 60 started_again || fail "the container is not started again"
     store_load_goes_on load
 done
-ok "killed twice with SIGKILL: the client goes on"
+ok "killed twice with SIGKILL: the client goes on (longest wait $(store_load_wait load) s, of which 10 are the kubelet's before a second restart)"
 
 before=$(store_uid)
 store_install --set store.persistence.storageClassName=$CLASS,store.backup.enabled=false,store.podAnnotations.case=upgrade \
@@ -32,7 +32,7 @@ store_install --set store.persistence.storageClassName=$CLASS,store.backup.enabl
 store_load_goes_on load
 grown() { [ "$(system get pvc stowage-store -o 'jsonpath={.status.capacity.storage}')" = 2Gi ]; }
 wait_until 60 grown || fail "the claim does not grow: $(system describe pvc stowage-store | tail -n 5)"
-ok "upgraded: a claim of 2Gi, another pod, on $(system get pod stowage-store-0 -o 'jsonpath={.spec.nodeName}'), the client goes on"
+ok "upgraded: a claim of 2Gi, another pod, on $(system get pod stowage-store-0 -o 'jsonpath={.spec.nodeName}'), the client goes on (longest wait $(store_load_wait load) s)"
 
 node=$(system get pod stowage-store-0 -o 'jsonpath={.spec.nodeName}') before=$(store_uid)
 at_end "kubectl uncordon $node >/dev/null || true"
@@ -41,7 +41,7 @@ kubectl drain "$node" --ignore-daemonsets --delete-emptydir-data --pod-selector 
 ready statefulset/stowage-store
 [ "$(system get pod stowage-store-0 -o 'jsonpath={.spec.nodeName}')" != "$node" ] || fail "the store is still on $node"
 store_load_goes_on load
-ok "drained: it is on the other node, with its data, the client goes on"
+ok "drained: it is on the other node, with its data, the client goes on (longest wait $(store_load_wait load) s)"
 
 result=$(store_load_end load) || fail "$result"
 [ "$(jq '.again > 0 and .acked > 1000' <<<"$result")" = true ] || fail "too little was tried: $result"

@@ -40,7 +40,9 @@ store_load_start() {
     python_pod "$1" "/programs/store_load.py $STORE_IP 3500 $STORE_TOKEN" "$1"
     wait_until 60 store_load_passed "$1" 200 || fail "the load does not begin: $(k logs "$1" --tail 5)"
 }
-store_load_count() { in_pod "$1" 'cat /tmp/progress' 2>/dev/null || say 0; }
+store_load_count() { in_pod "$1" 'cut -d " " -f 1 /tmp/progress' 2>/dev/null || say 0; }
+# store_load_wait NAME: seconds that the longest write took, of those since the last call
+store_load_wait() { in_pod "$1" 'cut -d " " -f 2 /tmp/progress; touch /tmp/again'; }
 store_load_passed() { [ "$(store_load_count "$1")" -gt "$2" ]; }
 # store_load_goes_on NAME: 200 more are acknowledged
 store_load_goes_on() {

@@ -3,7 +3,7 @@
 
 usage: store_load.py HOST PORT TOKEN
 Values, objects and messages, each sent again until it is acknowledged, as a client does that wants to go on. The file /tmp/progress
-holds how many were; when /tmp/stop is there, everything is read back, and the last line of output is a JSON object: how many were
+holds how many were, and the longest time that one took since /tmp/again was last there; when /tmp/stop is there, everything is read back, and the last line of output is a JSON object: how many were
 acknowledged and sent again, the longest time without an answer, and what is wrong.
 """
 import hashlib
@@ -19,7 +19,7 @@ BASE = "/api/v1"
 LONGEST_S = 150  # then it ends by itself
 END = time.monotonic() + LONGEST_S
 lock = threading.Lock()
-acked, again, gap_s, wrong = 0, 0, 0.0, []
+acked, again, gap_s, phase_s, wrong = 0, 0, 0.0, 0.0, []
 
 
 class Client:
@@ -30,7 +30,7 @@ class Client:
 
     def ask(self, method, path, body=None):
         if self.connection is None:
-            self.connection = http.client.HTTPConnection(HOST, PORT, timeout=10)
+            self.connection = http.client.HTTPConnection(HOST, PORT, timeout=3)
         try:
             self.connection.request(method, BASE + path, body, {"Authorization": "Bearer " + TOKEN})
             answer = self.connection.getresponse()
@@ -42,7 +42,7 @@ class Client:
 
     def must(self, method, path, body=None):
         """Until it is acknowledged, or the time is over: True or False."""
-        global acked, again, gap_s
+        global acked, again, gap_s, phase_s
         began = time.monotonic()
         while time.monotonic() < END:
             try:
@@ -53,6 +53,7 @@ class Client:
                 with lock:
                     acked += 1
                     gap_s = max(gap_s, time.monotonic() - began)
+                    phase_s = max(phase_s, time.monotonic() - began)
                 return True
             if 400 <= status < 500:
                 wrong.append(f"{method} {path}: {status} {text[:100]!r}")
@@ -149,8 +150,11 @@ for thread in threads:
     thread.start()
 while any(thread.is_alive() for thread in threads):
     with open("/tmp/progress.new", "w") as file:
-        file.write(f"{acked}\n")
+        file.write(f"{acked} {phase_s:.1f}\n")
     os.rename("/tmp/progress.new", "/tmp/progress")
+    if os.path.exists("/tmp/again"):
+        os.remove("/tmp/again")
+        phase_s = 0.0
     time.sleep(0.1)
 reader = Client()  # the first one's connection has been idle for too long
 check_values(reader)
