@@ -12,7 +12,7 @@ backup=$1 data=$2
 before=$data/store.before-${backup##*/}
 [ ! -e "$before/restored" ] || exit 0
 if [ ! -r "$backup/store.db" ]; then
-    echo "there is no backup '$backup'; these are: $(cd "${backup%/*}" && ls -d -- */ 2>/dev/null | tr -d /  | tr '\n' ' ')" >&2
+    echo "there is no backup '$backup'; these are: $(find "${backup%/*}" -mindepth 2 -maxdepth 2 -name store.db -printf '%h\n' | sed 's|.*/||' | sort | tr '\n' ' ')" >&2
     exit 1
 fi
 mkdir -p "$before"

@@ -340,12 +340,22 @@ refused clusterIP --set store.service.clusterIP=None
 refused terminationGracePeriodSeconds --set store.terminationGracePeriodSeconds=5
 refused storage --set store.storage=1Gi
 store store.persistence.existingClaim=mine
-grep -q 'claimName: mine' "$work/out" && ! grep -q '^  name: stowage-store$' <(grep -A 2 'kind: PersistentVolumeClaim' "$work/out" | grep '^  name') ||
-    fail "a claim that is there already"
+holds() { # holds WHAT TEXT…: what was rendered last, each TEXT; "!TEXT": not
+    local what=$1 text
+    shift
+    for text in "$@"; do
+        if [ "${text#!}" = "$text" ]; then
+            grep -qF -- "$text" "$work/out" || fail "$what: no '$text'"
+        elif grep -qF -- "${text#!}" "$work/out"; then
+            fail "$what: '${text#!}' is there"
+        fi
+    done
+}
+holds "a claim that is there already" "claimName: mine" "!claimName: stowage-store}" "name: stowage-store-backups"
 store store.backup.persistence.size=
-grep -q -- '--backup-dir=/var/lib/stowage/backups' "$work/out" && ! grep -q '/backups}' "$work/out" || fail "backups on the store's own volume"
+holds "backups on the store's own volume" "- --backup-dir=/var/lib/stowage/backups" "!mountPath: /backups" "!stowage-store-backups"
 store store.backup.enabled=false
-! grep -q 'CronJob' "$work/out" || fail "backups cannot be switched off"
+holds "no backups" "!kind: CronJob" "!stowage-store-backups"
 refused logLevel --set logLevel=verbose
 refused nodeSelector --set nfsServer.enabled=true,nfsServer.persistence.hostPath=/srv
 render >"$work/default.yaml"

@@ -10,7 +10,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
 BUILD=${STOWAGE_BUILD_DIR:-$ROOT/build/dev}
-[ -x "$BUILD/bin/stowage-sidecar" ] && [ -x "$BUILD/bin/stowage" ] || build dev
+[ -x "$BUILD/bin/stowage-sidecar" ] || build dev
 WORK=$(mktemp -d)
 DATA=$WORK/data BACKUPS=$WORK/backups
 export PATH=$BUILD/bin:$PATH STOWAGE_ADMIN_TOKEN_FILE=$DATA/admin-token STOWAGE_TOKEN_FILE=$DATA/token

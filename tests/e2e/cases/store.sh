@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The store in the chart, on a local volume: Lepton's unmodified client uses keys, queue and objects from a pod; the pods need no privilege; the data outlives the release.
+# shellcheck disable=SC2016 # expanded in the pod
 set -euo pipefail
 # shellcheck source=tests/e2e/lib/case.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/case.sh"
