@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The store, on a shared volume, is killed and upgraded while a client writes: nothing that was acknowledged is lost, the client goes on.
+# The store, on a shared volume, is killed, upgraded with the driver below it, and drained, while a client writes: nothing that was acknowledged is lost, the client goes on.
 set -euo pipefail
 # shellcheck source=tests/e2e/lib/case.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/case.sh"
@@ -26,8 +26,8 @@ done
 ok "killed twice with SIGKILL: the client goes on (longest wait $(store_load_wait load) s, of which 10 are the kubelet's before a second restart)"
 
 before=$(store_uid)
-store_install --set store.persistence.storageClassName=$CLASS,store.backup.enabled=false,store.podAnnotations.case=upgrade \
-    --set store.persistence.size=2Gi
+store_install --set store.persistence.storageClassName=$CLASS,store.backup.enabled=false,store.persistence.size=2Gi \
+    --set logLevel=debug # which replaces the node plugin and the controller, too
 [ "$(store_uid)" != "$before" ] || fail "the upgrade replaced nothing, so it proved nothing"
 store_load_goes_on load
 grown() { [ "$(system get pvc stowage-store -o 'jsonpath={.status.capacity.storage}')" = 2Gi ]; }
