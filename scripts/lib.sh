@@ -54,6 +54,7 @@ packages_for() {
     containerd) say "containerd runc" ;;
     cluster) say "containernetworking-plugins nftables iptables conntrack iproute2 util-linux procps" \
         "busybox-static openssl curl jq gcc libc6-dev" ;;
+    lepton) say "python3 python3-venv" ;;
     go) say "golang-go ca-certificates" ;;
     store-peers) say "redis-server nginx-light curl python3 procps" ;;
     *) die "no packages are known for '$1'" ;;
@@ -170,6 +171,7 @@ find_lepton() {
     local log
     lepton=${XDG_CACHE_HOME:-$HOME/.cache}/stowage/lepton-$1
     [ ! -e "$lepton/.complete" ] || return 0
+    python3 -c 'import ensurepip' 2>/dev/null || (install_for lepton) || return 1
     log=$(mktemp)
     mkdir -p "$(dirname "$lepton")"
     if ! python3 -m venv "$lepton" >"$log" 2>&1 || ! "$lepton/bin/pip" install -q "leptonai==$1" >>"$log" 2>&1; then

@@ -26,6 +26,16 @@ said=$(k logs client)
 expect "Lepton's client" "$(k get pod client -o 'jsonpath={.status.phase}'): $(grep -c '^ok' <<<"$said") checks" "Succeeded: 8 checks"
 ok "leptonai $LEPTON_VERSION in a pod: $(grep -c '^ok' <<<"$said") checks; keys, queue, objects, links; other tokens are kept apart"
 
+before=$(store_uid)
+printf '%s default write\ncase-third-token-0003 third read\n' "$STORE_TOKEN" |
+    system create secret generic case-store-tokens --from-file=tokens=/dev/stdin --dry-run=client -o yaml | system apply -f - >/dev/null 2>&1
+system annotate pod stowage-store-0 stowage.dev/case=look >/dev/null # the kubelet looks at the pod now rather than within a minute
+with_token() { system exec stowage-store-0 -c store -- stowage kv namespaces --token "$1"; }
+wait_until 100 with_token case-third-token-0003 || fail "a token that was added to the Secret does not count"
+! with_token "$STORE_OTHER_TOKEN" >/dev/null 2>&1 || fail "a token that was taken from the Secret still counts"
+expect "the pod, and its starts" "$(store_uid) $(store_starts)" "$before 0"
+ok "tokens of the Secret were exchanged, without a restart"
+
 in_store() { system exec stowage-store-0 -c store -- sh -c "$1"; }
 expect "user of the process" "$(in_store 'id -u; id -g' | tr '\n' ' ')" "65532 65532 "
 expect "capabilities" "$(in_store 'grep -h Cap /proc/1/status' | awk '$1 != "CapBnd:" { print $2 }' | sort -u)" 0000000000000000
