@@ -55,7 +55,7 @@ in_store 'stowage kv create settings && stowage kv put settings rate 0.001 && st
 at=$(kubectl -n stowage get pod stowage-store-0 -o 'jsonpath={.status.podIP}')
 token=$(in_store 'cut -d " " -f 1 /var/lib/stowage/store/token')
 expect "a value, from another pod" "$(in_pod one "wget -q -O - --header 'Authorization: Bearer $token' http://$at:3500/api/v1/kv/namespaces/settings/values/rate")" 0.001
-expect "without its token" "$(in_pod one "wget -q -O - http://$at:3500/api/v1/kv/namespaces/settings/values/rate 2>&1" || true)" \
+expect "without its token" "$(in_pod one "wget -q -O - http://$at:3500/api/v1/kv/namespaces/settings/values/rate 2>&1" 2>/dev/null || true)" \
     "wget: server returned error: HTTP/1.1 401 Unauthorized"
 plain_store | kubectl delete -f - --timeout 60s >/dev/null
 ok "kubectl apply -f manifests/store.yaml: another pod reads by the token that the store made"
