@@ -54,6 +54,7 @@ packages_for() {
     containerd) say "containerd runc" ;;
     cluster) say "containernetworking-plugins nftables iptables conntrack iproute2 util-linux procps" \
         "busybox-static openssl curl jq gcc libc6-dev" ;;
+    lepton) say "python3 python3-venv" ;;
     go) say "golang-go ca-certificates" ;;
     store-peers) say "redis-server nginx-light curl python3 procps" ;;
     *) die "no packages are known for '$1'" ;;
@@ -163,6 +164,23 @@ find_helm() {
     fi
     note "building helm $HELM_VERSION into $dir"
     go_install "helm.sh/helm/v3/cmd/helm@$HELM_VERSION" "$dir"
+}
+
+# find_lepton VERSION: sets `lepton` to a virtual environment with that leptonai, from PyPI when it is not in the cache; 1 if there is none
+find_lepton() {
+    local log
+    lepton=${XDG_CACHE_HOME:-$HOME/.cache}/stowage/lepton-$1
+    [ ! -e "$lepton/.complete" ] || return 0
+    python3 -c 'import ensurepip' 2>/dev/null || (install_for lepton) || return 1
+    log=$(mktemp)
+    mkdir -p "$(dirname "$lepton")"
+    if ! python3 -m venv "$lepton" >"$log" 2>&1 || ! "$lepton/bin/pip" install -q "leptonai==$1" >>"$log" 2>&1; then
+        note "leptonai $1 cannot be installed: $(tail -n 1 "$log")"
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+    touch "$lepton/.complete"
 }
 
 # --- processes ------------------------------------------------------------------------------------------------------

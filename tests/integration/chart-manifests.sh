@@ -76,13 +76,27 @@ nodeGroups:
     - {name: training, nodeGroup: gpu-a, annotations: {note: group}, parameters: {cacheMode: ttl, cacheTtl: 90, warmUp: /index}}
     - {name: datasets, nodeGroup: gpu-b, volumeBindingMode: WaitForFirstConsumer, parameters: {server: filer, share: /datasets}}
     - {name: lustre, nodeGroup: gpu-b, parameters: {origin: mount, originName: lustre, originPath: /mnt/lustre}}
+store:
+  enabled: true
+  persistence: {size: 20Gi, storageClassName: local}
+  tokens: {existingSecret: store-tokens, key: list}
+  tls: {existingSecret: store-tls}
+  service: {port: 443, clusterIP: 10.96.0.51, annotations: {a: b}}
+  publicUrl: https://store.example.com
+  quotas: ["bytes=10Gi,queues=5", "research:namespaces=3"]
+  extraArgs: [--readers=16]
+  backup: {schedule: "@hourly", keep: 24, persistence: {size: 40Gi, storageClassName: filer}}
+  restore: nightly-1
+  from: [{namespaceSelector: {matchLabels: {store: "yes"}}}]
+  podAnnotations: {a: b}
+  nodeSelector: {disk: fast}
 podMonitor: {enabled: true}
 YAML
     render -f "$work/every.yaml"
 }
 
 check_objects() {
-    python3 - "$work/default.yaml" "$work/every.out" "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}" "$work/parent.yaml" <<'PY'
+    python3 - "$work/default.yaml" "$work/every.out" "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}" "$work/parent.yaml" "$work/manifests/store.yaml" <<'PY'
 import collections, os, re, subprocess, sys, glob, yaml
 
 bad = []
@@ -99,17 +113,19 @@ def pods(objects):
     for o in objects:
         if o["kind"] in ("Deployment", "DaemonSet", "StatefulSet"):
             yield o, o["spec"]["template"]
+        if o["kind"] == "CronJob":
+            yield o, o["spec"]["jobTemplate"]["spec"]["template"]
 
 def check(objects):
     selectors = collections.Counter()
     for o, template in pods(objects):
         name, spec = o["metadata"]["name"], template["spec"]
-        want = o["spec"]["selector"]["matchLabels"]
+        want = template["metadata"]["labels"] if o["kind"] == "CronJob" else o["spec"]["selector"]["matchLabels"]
         selectors[tuple(sorted(want.items()))] += 1
         need(f"{name}: selects other pods than its own", want.items() <= template["metadata"]["labels"].items())
         volumes = {v["name"] for v in spec.get("volumes", [])} | {
             c["metadata"]["name"] for c in o["spec"].get("volumeClaimTemplates", [])}
-        for c in spec["containers"]:
+        for c in spec["containers"] + spec.get("initContainers", []):
             used = {m["name"] for m in c.get("volumeMounts", [])}
             places = [m["mountPath"] for m in c.get("volumeMounts", [])]
             need(f"{name}/{c['name']}: two volumes at one path: {places}", len(set(places)) == len(places))
@@ -148,6 +164,9 @@ def check_flags(objects):
                 need(f"{program} has no {flag}", re.search(rf"{flag}\b", text))
 
 default, every, one_parent = load(sys.argv[1]), load(sys.argv[2]), load(sys.argv[4])
+store = load(sys.argv[5])
+check(default + store) # together they are one installation
+check_flags(store)
 for objects in default, every, one_parent:
     check(objects)
     check_flags(objects)
@@ -197,6 +216,42 @@ for c in by(every, "DaemonSet", "-node")[0]["spec"]["template"]["spec"]["contain
 shared = by(every, "StorageClass", "stowage-shared")[0]["parameters"]
 need(f"class of the embedded server: {shared}", shared == {
     "server": "10.96.0.50", "share": "/export", "nfsPort": "2049", "mountPort": "20048"})
+# The store: off by default; all that it is told; nothing may write to it but what the chart runs itself.
+need("the store is there without being asked for", not [o for o in default if "store" in o["metadata"]["name"]])
+pod = by(every, "StatefulSet", "-store")[0]["spec"]["template"]["spec"]
+told = pod["containers"][0]["args"]
+for flag in ("--tokens=/etc/stowage/tokens/list", "--tls-cert=/etc/stowage/tls/tls.crt", "--public-url=https://store.example.com",
+             "--quota=research:namespaces=3", "--quota=bytes=10Gi,queues=5", "--readers=16", "--backup-dir=/backups"):
+    need(f"the store is not given {flag}: {told}", flag in told)
+need(f"with tokens of a Secret the made one counts as well: {told}", "--allow-remote" not in told)
+need("probes of a store with a certificate", all(pod["containers"][0][p]["httpGet"]["scheme"] == "HTTPS" for p in (
+    "startupProbe", "readinessProbe", "livenessProbe")))
+need(f"the backup that it begins with: {pod['initContainers']}", pod["initContainers"][0]["args"] == ["/backups/nightly-1", "/var/lib/stowage/store"])
+claims = {o["metadata"]["name"]: o for o in every if o["kind"] == "PersistentVolumeClaim"}
+for name, size, kind in ("stowage-store", "20Gi", "local"), ("stowage-store-backups", "40Gi", "filer"):
+    spec = claims[name]["spec"]
+    need(f"claim {name}: {spec}", (spec["resources"]["requests"]["storage"], spec["storageClassName"]) == (size, kind))
+    need(f"claim {name} goes with the release", claims[name]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep")
+job = by(every, "CronJob", "-store-backup")[0]["spec"]
+copier = job["jobTemplate"]["spec"]["template"]["spec"]
+need(f"the backup: {job}", job["schedule"] == "@hourly" and copier["containers"][0]["args"] == [
+    "/backups", "24", "--url=https://stowage-store.stowage.svc.cluster.local:443", "--ca-cert=/etc/stowage/tls/ca.crt", "--timeout=21000"])
+need("the backup finds the store without DNS", copier["hostAliases"] == [
+    {"ip": "10.96.0.51", "hostnames": ["stowage-store.stowage.svc.cluster.local"]}])
+near = copier["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"]["matchLabels"]
+need(f"the backup is not bound to the store's node: {near}", near == by(every, "StatefulSet", "-store")[0]["spec"]["selector"]["matchLabels"])
+need("the backup may write to the store's data", {"name": "data", "mountPath": "/var/lib/stowage", "readOnly": True} in copier["containers"][0]["volumeMounts"])
+rule = by(every, "NetworkPolicy", "-store")[0]["spec"]
+need(f"who may reach the store: {rule}", rule["policyTypes"] == ["Ingress", "Egress"] and "egress" not in rule and len(rule["ingress"]) == 1 and
+     rule["ingress"][0]["ports"] == [{"port": "store", "protocol": "TCP"}] and rule["ingress"][0]["from"][1] == {
+         "namespaceSelector": {"matchLabels": {"store": "yes"}}} and
+     rule["ingress"][0]["from"][0]["podSelector"]["matchLabels"] == {
+         k: v for k, v in job["jobTemplate"]["spec"]["template"]["metadata"]["labels"].items() if k.startswith("app.kubernetes.io/")})
+need("everybody may reach a store that names nobody", "from" not in by(store, "NetworkPolicy", "-store")[0]["spec"]["ingress"][0])
+need("a store of one pod has a budget", not by(every, "PodDisruptionBudget", "-store"))
+for o, template in pods(store):
+    need("the store's pods have a token of the API server", template["spec"]["automountServiceAccountToken"] is False)
+    need("the store's pods run as root", template["spec"]["securityContext"]["runAsNonRoot"] and template["spec"]["securityContext"]["runAsUser"])
 need("expansion cannot be switched off", by(every, "StorageClass", "filer")[0]["allowVolumeExpansion"] is False)
 need("mounts are replaced by an upgrade", by(default, "DaemonSet", "-mounts")[0]["spec"]["updateStrategy"]["type"] == "OnDelete")
 paths = [v["hostPath"]["path"] for o, t in pods(every) if o["metadata"]["name"] != "stowage-nfs"
@@ -265,14 +320,53 @@ refused "below nodeGroups.cache.parent" --set nodeGroups.enabled=true,nodeGroups
 refused kubeletDir --set nodeGroups.enabled=true,nodeGroups.cache.dir=/var/lib/cache,nodeGroups.cache.parent=/var/lib
 refused mounts.enabled --set nodeGroups.enabled=true,mounts.enabled=false
 refused keepFree --set nodeGroups.cache.keepFree=0
+# The store: settings that are none, that contradict each other, and flags behind the chart's back.
+store() { render --set store.enabled=true --set "$1" >"$work/out" || fail "refused: $1"; }
+refused size --set store.persistence.size=large
+refused size --set store.persistence.size=0
+refused existingSecret --set store.tokens.existingSecret=My_Secret
+refused publicUrl --set store.publicUrl=https://store.example.com/path
+refused quotas --set 'store.quotas={bytes:10Gi}'
+refused extraArgs --set 'store.extraArgs={readers=16}'
+refused "--tokens is the chart's" --set store.enabled=true --set 'store.extraArgs={--tokens=/x}'
+refused "--data-dir is the chart's" --set store.enabled=true --set 'store.extraArgs={--data-dir=/x}'
+refused schedule --set store.backup.schedule=nightly
+refused keep --set store.backup.keep=0
+refused restore --set store.restore=../../etc
+refused "store.backup.enabled" --set store.enabled=true,store.backup.enabled=false,store.restore=x
+refused "store's own claim" --set store.enabled=true,store.persistence.existingClaim=a,store.backup.persistence.existingClaim=a
+refused port --set store.service.port=0
+refused clusterIP --set store.service.clusterIP=None
+refused terminationGracePeriodSeconds --set store.terminationGracePeriodSeconds=5
+refused storage --set store.storage=1Gi
+store store.persistence.existingClaim=mine
+holds() { # holds WHAT TEXT…: what was rendered last, each TEXT; "!TEXT": not
+    local what=$1 text
+    shift
+    for text in "$@"; do
+        if [ "${text#!}" = "$text" ]; then
+            grep -qF -- "$text" "$work/out" || fail "$what: no '$text'"
+        elif grep -qF -- "${text#!}" "$work/out"; then
+            fail "$what: '${text#!}' is there"
+        fi
+    done
+}
+holds "a claim that is there already" "claimName: mine" "!claimName: stowage-store}" "name: stowage-store-backups"
+store store.backup.persistence.size=
+holds "backups on the store's own volume" "- --backup-dir=/var/lib/stowage/backups" "!mountPath: /backups" "!stowage-store-backups"
+store store.backup.enabled=false
+holds "no backups" "!kind: CronJob" "!stowage-store-backups"
 refused logLevel --set logLevel=verbose
 refused nodeSelector --set nfsServer.enabled=true,nfsServer.persistence.hostPath=/srv
 render >"$work/default.yaml"
+mkdir "$work/manifests"
+"$ROOT/scripts/render-manifests.sh" --into "$work/manifests" >/dev/null
 every_option >"$work/every.out"
 render --set nodeGroups.enabled=true --set-json "$(local_pools "$pool")" >"$work/parent.yaml"
 check_objects || failed=1
-"$ROOT/scripts/render-manifests.sh" --stdout >"$work/manifest.yaml"
-diff -u "$ROOT/manifests/stowage.yaml" "$work/manifest.yaml" ||
-    fail "manifests/stowage.yaml is not what the chart renders: run scripts/render-manifests.sh and commit it"
+for file in stowage store; do
+    diff -u "$ROOT/manifests/$file.yaml" "$work/manifests/$file.yaml" ||
+        fail "manifests/$file.yaml is not what the chart renders: run scripts/render-manifests.sh and commit it"
+done
 [ "$failed" = 0 ] || exit 1
 say "chart and manifests agree"

@@ -40,7 +40,7 @@ say "$(du -sm "$work/root" | cut -f 1) MiB unpacked, of which programs: $(du -sc
 
 [ "$user" = 65532:65532 ] || fail "the image runs as '$user'"
 version=$(sed -n 's/^project(stowage VERSION \([0-9.]*\).*/\1/p' "$ROOT/CMakeLists.txt")
-for program in stowage stowage-controller stowage-node stowage-cachefs; do
+for program in stowage stowage-controller stowage-node stowage-cachefs stowage-sidecar; do
     lost=$(chroot "$work/root" ldd "/usr/bin/$program" 2>&1 | grep -i 'not found' || true)
     [ -z "$lost" ] || fail "$program: $lost"
     chroot --userspec=65532:65532 "$work/root" "/usr/bin/$program" --help >"$work/out" 2>&1 || fail "$program --help: $(tail -n 1 "$work/out")"
@@ -50,6 +50,10 @@ done
 [ -x "$work/root/sbin/modprobe" ] || fail "no modprobe: the kernel's NFS client could not be loaded"
 for tool in mkfs.ext4 e2fsck resize2fs mkfs.xfs xfs_growfs; do
     [ -x "$work/root/sbin/$tool" ] || fail "no $tool: local volumes could not be formatted or grown"
+done
+for script in store-backup store-restore; do
+    chroot --userspec=65532:65532 "$work/root" test -x "/usr/share/stowage/$script" ||
+        fail "$script cannot be run"
 done
 [ ! -e "$work/root/src" ] || fail "the sources are in the image"
 [ -z "$(ls -A "$work/root/var/lib/apt/lists")" ] || fail "package lists are in the image: $(ls -A "$work/root/var/lib/apt/lists")"

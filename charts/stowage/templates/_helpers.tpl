@@ -92,6 +92,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 {{- if .Values.localVolumes.enabled }}{{ include "stowage.checkLocal" . }}{{ end -}}
 {{- if .Values.nodeGroups.enabled }}{{ include "stowage.checkGroups" . }}{{ end -}}
+{{- if .Values.store.enabled }}{{ include "stowage.store.check" . }}{{ end -}}
 {{- if and (not .Values.mounts.enabled) (eq .Values.node.mountMode "fuse") }}{{ fail "node.mountMode: fuse needs mounts.enabled: true, or the mounts would end with every restart of the node plugin" }}{{ end -}}
 {{- end }}
 

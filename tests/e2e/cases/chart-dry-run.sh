@@ -34,9 +34,20 @@ snapshots: {enabled: true}
 inlineVolumes: {allowedShares: ["10.0.0.5:/exports/*"]}
 customLabels: {team: ai}
 controller: {hostNetwork: true}
+store:
+  enabled: true
+  persistence: {storageClassName: dry-filer}
+  tokens: {existingSecret: dry-tokens}
+  tls: {existingSecret: dry-tls}
+  service: {port: 443, annotations: {a: b}}
+  quotas: ["bytes=10Gi"]
+  restore: nightly
+  from: [{namespaceSelector: {matchLabels: {team: ai}}}]
+  podAnnotations: {a: b}
 YAML
 at_end "rm -f /tmp/$NAMESPACE.yaml"
 dry_run "the defaults"
 dry_run "as the end-to-end tests install it" --values "$ROOT/tests/e2e/values.yaml" --set nfsServer.storageClass.name=dry-own
+dry_run "with the store" --set store.enabled=true
 dry_run "with its options on" --values "/tmp/$NAMESPACE.yaml"
 expect "the installed controller is untouched" "$(kubectl get deployments -n "$NAMESPACE" -o name)" ""

@@ -45,6 +45,20 @@ running one two
 in_pod one 'echo plain >/data/a'
 expect "node-2 reads" "$(in_pod two 'cat /data/a')" plain
 ok "a claim is bound and mounted on both nodes"
+
+plain_store() { sed 's/^  accessModes: \[ReadWriteOnce\]$/&\n  storageClassName: case-plain/' "$ROOT/manifests/store.yaml"; }
+plain_store | kubectl apply -f - >/dev/null
+at_end 'plain_store | kubectl delete -f - --ignore-not-found --timeout 60s >/dev/null'
+kubectl -n stowage rollout status statefulset/stowage-store --timeout 120s >/dev/null
+in_store() { kubectl -n stowage exec stowage-store-0 -c store -- sh -c "$1"; }
+in_store 'stowage kv create settings && stowage kv put settings rate 0.001 && stowage store backup first >/dev/null'
+at=$(kubectl -n stowage get pod stowage-store-0 -o 'jsonpath={.status.podIP}')
+token=$(in_store 'cut -d " " -f 1 /var/lib/stowage/store/token')
+expect "a value, from another pod" "$(in_pod one "wget -q -O - --header 'Authorization: Bearer $token' http://$at:3500/api/v1/kv/namespaces/settings/values/rate")" 0.001
+expect "without its token" "$(in_pod one "wget -q -O - http://$at:3500/api/v1/kv/namespaces/settings/values/rate 2>&1" 2>/dev/null || true)" \
+    "wget: server returned error: HTTP/1.1 401 Unauthorized"
+plain_store | kubectl delete -f - --timeout 60s >/dev/null
+ok "kubectl apply -f manifests/store.yaml: another pod reads by the token that the store made"
 gone pod one two
 volume=$(volume_of data)
 k delete pvc data --timeout 60s >/dev/null
