@@ -55,7 +55,7 @@ int fetch_request(const struct fetch_range *range);
 int fetch_join(struct inode *inode, uint64_t offset, struct fetch_wait *wait);
 // `run` comes, without a fetch, when a request may find memory. False: do not wait, ask again.
 bool fetch_wait_room(struct fs *fs, struct fetch_wait *wait);
-bool fetch_tick(struct fs *fs); // once a second; true: somebody waits for memory
+bool fetch_tick(struct fs *fs);                            // once a second; true: somebody waits for memory
 bool fetch_unwait(struct fs *fs, struct fetch_wait *wait); // true: `run` will not come
 void fetch_put(struct fs *fs, struct fetch *fetch);
 
