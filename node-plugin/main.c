@@ -168,8 +168,6 @@ static int run(const struct node_config *config, struct err *err) {
     node_metrics_register();
     if (!str_empty(config->cache_dir))
         cache_metrics_register(config->cache_dir);
-    if (!str_empty(config->cache_dir))
-        cache_metrics_register(config->cache_dir);
     r = wait_for_service(config, &mounter_options.launcher, err);
     if (r < 0)
         return r;
