@@ -31,6 +31,10 @@ struct json *json_array_new(void) {
     return wrap(json_array());
 }
 
+struct json *json_null_new(void) {
+    return wrap(json_null());
+}
+
 static int set_new(struct json *object, const char *key, json_t *value) {
     return value && json_object_set_new(raw(object), key, value) == 0 ? 0 : -ENOMEM;
 }

@@ -93,7 +93,7 @@ static int set_url(struct http_client *client, const char *url, bool root, struc
 static int copy_tls(struct http_client *client, const struct http_client_options *options) {
     const char *texts[TLS_TEXTS] = {
         [TLS_CA_FILE] = options->ca_cert, [TLS_CERT_FILE] = options->client_cert, [TLS_KEY_FILE] = options->client_key,
-        [TLS_CA] = options->ca_pem, [TLS_CERT] = options->client_cert_pem, [TLS_KEY] = options->client_key_pem};
+        [TLS_CA] = options->ca_pem,       [TLS_CERT] = options->client_cert_pem,  [TLS_KEY] = options->client_key_pem};
     for (size_t i = 0; i < TLS_TEXTS; i++)
         if (texts[i] && !(client->tls[i] = mem_strdup(texts[i])))
             return -ENOMEM;

@@ -26,8 +26,8 @@ struct http_client_options {
     // Who asks, by TLS (PEM): as texts, or as files that are read for each connection. NULL: nobody in particular.
     const char *ca_pem, *client_cert_pem, *client_key_pem;
     const char *client_cert, *client_key;
-    size_t buffer; // bytes of a transfer's buffer; 0: 256 KiB
-    uint32_t timeout_s;  // of a short request as a whole; of a streamed one: without a byte
+    size_t buffer;      // bytes of a transfer's buffer; 0: 256 KiB
+    uint32_t timeout_s; // of a short request as a whole; of a streamed one: without a byte
 };
 
 // Reads the next bytes of a body: how many, 0 at its end, -errno to give up (with a message).
@@ -45,12 +45,12 @@ struct http_exchange {
     const char *body;           // a whole body of `size` bytes, or
     http_client_read_fn *read;  // a streamed one of `size` bytes, -1: not known
     int64_t size;
-    const char *form_part;       // the body goes as this part of a multipart/form-data form; NULL: as it is
-    http_client_write_fn *write; // NULL: the answer is collected, up to
-    size_t answer_max;           // bytes; 0: HTTP_ANSWER_MAX
+    const char *form_part;               // the body goes as this part of a multipart/form-data form; NULL: as it is
+    http_client_write_fn *write;         // NULL: the answer is collected, up to
+    size_t answer_max;                   // bytes; 0: HTTP_ANSWER_MAX
     http_client_cancelled_fn *cancelled; // NULL: never
-    void *arg;                   // of read, write and cancelled
-    bool redirect_ok;            // 3xx is a success
+    void *arg;                           // of read, write and cancelled
+    bool redirect_ok;                    // 3xx is a success
 };
 
 #define HTTP_ANSWER_MAX (64U << 20)

@@ -15,9 +15,9 @@
 #define KEPT_MAX (8U << 20)
 
 struct item {
-    char *key, *text; // the kept part as JSON
-    char *index;      // NULL: none
-    uint32_t round;   // of the list that saw it last
+    char *key, *text;          // the kept part as JSON
+    char *index;               // NULL: none
+    uint32_t round;            // of the list that saw it last
     struct item *next, **link; // among those of the same index
 };
 
@@ -333,8 +333,8 @@ int kube_cache_get(struct kube_cache *cache, const char *key, struct json **ret,
     return json_parse(item->text, strlen(item->text), KEPT_MAX, ret, err);
 }
 
-int kube_cache_each(struct kube_cache *cache, const char *index, int (*fn)(void *arg, const struct json *object), void *arg,
-                    struct err *err) {
+int kube_cache_each(struct kube_cache *cache, const char *index, int (*fn)(void *arg, const struct json *object),
+                    void *arg, struct err *err) {
     LOCK_SCOPE(&cache->lock);
     const struct group *group = strmap_get(&cache->groups, index);
     int r = 0;

@@ -37,8 +37,8 @@ size_t kube_cache_count(struct kube_cache *cache);
 // A copy of what is kept. -ENOENT: there is no such object.
 int kube_cache_get(struct kube_cache *cache, const char *key, struct json **ret, struct err *err) must_check;
 // All with this text in their index, in no order; stops when `fn` fails.
-int kube_cache_each(struct kube_cache *cache, const char *index, int (*fn)(void *arg, const struct json *object), void *arg,
-                    struct err *err) must_check;
+int kube_cache_each(struct kube_cache *cache, const char *index, int (*fn)(void *arg, const struct json *object),
+                    void *arg, struct err *err) must_check;
 
 // For tests, and for who has a thread already: one step of the watch.
 int kube_cache_step(struct kube_cache *cache, struct err *err) must_check;

@@ -92,7 +92,8 @@ static struct json *make_event(const struct kube_events *events, const struct ku
                                const struct wording *w) {
     struct json *event cleanup(json_freep) = json_object_new();
     struct json *metadata = json_object_new(), *source = json_object_new(), *ref = subject_reference(subject);
-    bool bad = !event || json_set_text(metadata, "name", w->name) < 0 || json_set_text(metadata, "namespace", w->ns) < 0 ||
+    bool bad = !event || json_set_text(metadata, "name", w->name) < 0 ||
+               json_set_text(metadata, "namespace", w->ns) < 0 ||
                json_set_text(source, "component", events->component) < 0 ||
                json_set_text(source, "host", events->instance) < 0;
     bad |= json_set(event, "metadata", metadata) < 0;
@@ -132,7 +133,8 @@ static int tell_new(const struct kube_events *events, const struct kube_subject 
 
 void kube_event(struct kube_events *events, const struct kube_subject *subject, bool warning, const char *reason,
                 const char *message) {
-    const char *ns = kube_text(subject->object, "metadata.namespace"), *uid = kube_text(subject->object, "metadata.uid");
+    const char *ns = kube_text(subject->object, "metadata.namespace"),
+               *uid = kube_text(subject->object, "metadata.uid");
     char cut[MESSAGE_MAX + 1], id[HASH_ID_LEN + 1];
     size_t len = strlen(message) < MESSAGE_MAX ? strlen(message) : MESSAGE_MAX;
     struct err err = ERR_NONE;

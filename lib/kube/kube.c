@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/http/client.h"
@@ -39,17 +38,26 @@ static char *own_cluster(void) {
     return mem_printf(v6 ? "https://[%s]:%s" : "https://%s:%s", host, str_empty(port) ? "443" : port);
 }
 
-int kube_new(const struct kube_options *options, struct kube **ret, struct err *err) {
-    if (!options && !kube_in_cluster())
+int kube_options_of_pod(struct kube_options *ret, struct err *err) {
+    if (!kube_in_cluster())
         return err_set(err, -ENOENT,
                        "this is no pod with a service account: KUBERNETES_SERVICE_HOST or the token in " ACCOUNT
                        " is missing");
-    char *url cleanup_free = options ? NULL : own_cluster();
-    const struct kube_options pod = {.url = url, .token_file = ACCOUNT "/token", .ca_file = ACCOUNT "/ca.crt"};
+    *ret = (struct kube_options){.url = own_cluster(), .token_file = ACCOUNT "/token", .ca_file = ACCOUNT "/ca.crt"};
+    return ret->url ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+void kube_options_of_pod_done(struct kube_options *options) {
+    free((void *)(uintptr_t)options->url);
+    *options = (struct kube_options){0};
+}
+
+int kube_new(const struct kube_options *options, struct kube **ret, struct err *err) {
+    struct kube_options pod cleanup(kube_options_of_pod_done) = {0};
     struct kube_transport transport = {0};
-    if (!options && !url)
-        return err_set(err, -ENOMEM, "out of memory");
-    int r = kube_transport_http(options ? options : &pod, &transport, err);
+    int r = options ? 0 : kube_options_of_pod(&pod, err);
+    if (r == 0)
+        r = kube_transport_http(options ? options : &pod, &transport, err);
     return r < 0 ? r : kube_new_over(transport, ret, err);
 }
 
@@ -93,11 +101,8 @@ static int call(const struct kube *kube, const char *method, const char *path, c
     char *text cleanup_free = object ? json_dump(object, false) : NULL;
     if (object && !text)
         return err_set(err, -ENOMEM, "out of memory");
-    const struct kube_request request = {.method = method,
-                                         .path = path,
-                                         .content_type = type,
-                                         .body = text,
-                                         .body_len = text ? strlen(text) : 0};
+    const struct kube_request request = {
+        .method = method, .path = path, .content_type = type, .body = text, .body_len = text ? strlen(text) : 0};
     int r = kube_send(kube, &request, &body, err);
     return r == 0 && ret ? parse_object(path, &body, ret, err) : r;
 }
@@ -126,12 +131,11 @@ int kube_update(const struct kube *kube, const char *path, const struct json *ob
 int kube_patch(const struct kube *kube, const char *path, enum kube_patch kind, const struct json *object,
                struct json **ret, struct err *err) {
     bool apply = kind == KUBE_PATCH_APPLY;
-    char *query cleanup_free =
-        mem_printf("%s?fieldManager=" FIELD_MANAGER "%s", path, apply ? "&force=true" : "");
+    char *query cleanup_free = mem_printf("%s?fieldManager=" FIELD_MANAGER "%s", path, apply ? "&force=true" : "");
     if (!query)
         return err_set(err, -ENOMEM, "out of memory");
-    return conflict(call(kube, "PATCH", query,
-                         apply ? "application/apply-patch+yaml" : "application/merge-patch+json", object, ret, err),
+    return conflict(call(kube, "PATCH", query, apply ? "application/apply-patch+yaml" : "application/merge-patch+json",
+                         object, ret, err),
                     err);
 }
 
@@ -148,8 +152,7 @@ int kube_delete(const struct kube *kube, const char *path, const char *uid, cons
     struct json *only = json_object_new();
     if (json_set_text(only, "uid", uid) < 0 || json_set_text(only, "resourceVersion", version) < 0 ||
         json_set_text(options, "apiVersion", "v1") < 0 || json_set_text(options, "kind", "DeleteOptions") < 0 ||
-        json_set_text(options, "propagationPolicy", "Background") < 0 ||
-        json_set(options, "preconditions", only) < 0)
+        json_set_text(options, "propagationPolicy", "Background") < 0 || json_set(options, "preconditions", only) < 0)
         return err_set(err, -ENOMEM, "out of memory");
     return conflict(call(kube, "DELETE", path, "application/json", options, NULL, err), err);
 }

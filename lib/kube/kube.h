@@ -22,18 +22,21 @@
 struct kube;
 
 struct kube_options {
-    const char *url;               // of the API server, without a path: https://10.96.0.1:443
-    const char *token_file;        // read at each request
-    const char *token;             // when there is no file; NULL: no token is sent
-    const char *ca_file, *ca_pem;  // PEM; NULL: the system's
+    const char *url;              // of the API server, without a path: https://10.96.0.1:443
+    const char *token_file;       // read at each request
+    const char *token;            // when there is no file; NULL: no token is sent
+    const char *ca_file, *ca_pem; // PEM; NULL: the system's
     const char *client_cert_file, *client_key_file, *client_cert_pem, *client_key_pem; // NULL: none
-    uint32_t timeout_s;            // of one request; 0: 10
+    uint32_t timeout_s;                                                                // of one request; 0: 10
 };
 
 // Is this process a container of a pod with a service account's token?
 bool kube_in_cluster(void);
 // The namespace of that pod; allocated, NULL when it cannot be told.
 char *kube_own_namespace(void) must_check;
+// What that pod connects with; kube_options_of_pod_done releases its texts. -ENOENT when there is none.
+int kube_options_of_pod(struct kube_options *ret, struct err *err) must_check;
+void kube_options_of_pod_done(struct kube_options *options);
 // `options` NULL: as the pod's service account (environment and files that kubelet gives), -ENOENT when there is none.
 int kube_new(const struct kube_options *options, struct kube **ret, struct err *err) must_check;
 // Over another transport, which becomes the kube's own, also on failure.

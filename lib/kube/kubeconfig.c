@@ -85,8 +85,7 @@ static int take_data(struct kubeconfig *config, int at, const struct json *from,
     return r < 0 ? err_set(err, r, "kubeconfig: %s: %s", name, r == -EBADMSG ? "no base64" : "out of memory") : 0;
 }
 
-static int take_cluster(struct kubeconfig *config, const char *directory, const struct json *cluster,
-                        struct err *err) {
+static int take_cluster(struct kubeconfig *config, const char *directory, const struct json *cluster, struct err *err) {
     if (str_eq(json_get_text(cluster, "insecure-skip-tls-verify"), "true"))
         return err_set(err, -EOPNOTSUPP,
                        "kubeconfig: insecure-skip-tls-verify is not served; give certificate-authority(-data)");
@@ -104,7 +103,8 @@ static int take_user(struct kubeconfig *config, const char *directory, const str
     static const char *const other[] = {"exec", "auth-provider", "username"};
     for (size_t i = 0; i < ARRAY_SIZE(other); i++)
         if (json_get(user, other[i]))
-            return err_set(err, -EOPNOTSUPP, "kubeconfig: '%s' is not served; use a token, a token file or a client certificate",
+            return err_set(err, -EOPNOTSUPP,
+                           "kubeconfig: '%s' is not served; use a token, a token file or a client certificate",
                            other[i]);
     int r = take_text(config, TOKEN, user, "token", err);
     if (r == 0)
@@ -129,8 +129,8 @@ static int take_context(struct kubeconfig *config, const char *directory, const 
     const struct json *cluster = named(file, "clusters", "cluster", json_get_text(context, "cluster"));
     const struct json *user = named(file, "users", "user", json_get_text(context, "user"));
     if (!cluster || !user)
-        return err_set(err, -ENOENT, "kubeconfig: the %s of context '%.100s' is not there", cluster ? "user" : "cluster",
-                       name);
+        return err_set(err, -ENOENT, "kubeconfig: the %s of context '%.100s' is not there",
+                       cluster ? "user" : "cluster", name);
     int r = take_text(config, NAMESPACE, context, "namespace", err);
     if (r == 0)
         r = take_cluster(config, directory, cluster, err);

@@ -72,14 +72,13 @@ static struct json *make_object(const struct kube_lease *lease, const struct jso
     int64_t changes = before ? json_get_int(before, "leaseTransitions", 0) : 0;
     kube_time_micro(clock_wall(lease->clock), now);
     const char *since = same && before ? json_get_text(before, "acquireTime") : NULL;
-    bool bad = !object || !metadata || !spec || json_set_text(object, "apiVersion", "coordination.k8s.io/v1") < 0 ||
-               json_set_text(object, "kind", "Lease") < 0 || json_set_text(metadata, "name", lease->name) < 0 ||
-               json_set_text(metadata, "namespace", lease->ns) < 0 ||
-               json_set_text(spec, "holderIdentity", holder) < 0 ||
-               json_set_int(spec, "leaseDurationSeconds", *holder ? lease->duration_s : 1) < 0 ||
-               json_set_text(spec, "acquireTime", since ? since : now) < 0 ||
-               json_set_text(spec, "renewTime", now) < 0 ||
-               json_set_int(spec, "leaseTransitions", changes + (old && !same && *holder)) < 0;
+    bool bad =
+        !object || !metadata || !spec || json_set_text(object, "apiVersion", "coordination.k8s.io/v1") < 0 ||
+        json_set_text(object, "kind", "Lease") < 0 || json_set_text(metadata, "name", lease->name) < 0 ||
+        json_set_text(metadata, "namespace", lease->ns) < 0 || json_set_text(spec, "holderIdentity", holder) < 0 ||
+        json_set_int(spec, "leaseDurationSeconds", *holder ? lease->duration_s : 1) < 0 ||
+        json_set_text(spec, "acquireTime", since ? since : now) < 0 || json_set_text(spec, "renewTime", now) < 0 ||
+        json_set_int(spec, "leaseTransitions", changes + (old && !same && *holder)) < 0;
     // Labels and the like are whoever's made it.
     const struct json *kept = old ? json_get(old, "metadata") : NULL;
     if (!bad)

@@ -88,11 +88,8 @@ static int take_page(struct list *list, struct err *err) {
 int kube_list(const struct kube *kube, const struct kube_list_options *options,
               int (*emit)(void *arg, const struct json *object, struct err *err), void *arg, char **ret_version,
               struct err *err) {
-    struct list list cleanup(list_done) = {.kube = kube,
-                                           .options = options,
-                                           .emit = emit,
-                                           .arg = arg,
-                                           .page = options->page ? options->page : PAGE};
+    struct list list cleanup(list_done) = {
+        .kube = kube, .options = options, .emit = emit, .arg = arg, .page = options->page ? options->page : PAGE};
     int r;
     do
         r = take_page(&list, err);

@@ -37,5 +37,5 @@ int kube_queue_try(struct kube_queue *queue, char **ret_key) must_check; // the 
 void kube_queue_done(struct kube_queue *queue, char *key);               // its failures are forgotten
 // Again after a pause that grows with each failure in a row; returns it in milliseconds.
 uint32_t kube_queue_failed(struct kube_queue *queue, char *key);
-void kube_queue_stop(struct kube_queue *queue); // wakes all who wait
+void kube_queue_stop(struct kube_queue *queue);     // wakes all who wait
 size_t kube_queue_length(struct kube_queue *queue); // waiting and working

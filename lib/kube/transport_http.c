@@ -12,7 +12,7 @@
 
 #define TOKEN_MAX 65536
 #define TIMEOUT_S 10
-#define IDLE_MAX 4            // connections kept between requests
+#define IDLE_MAX 4          // connections kept between requests
 #define BUFFER (16U * 1024) // of a connection: what is sent and got is small
 
 struct transport {
