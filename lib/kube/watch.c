@@ -88,11 +88,11 @@ static int list(struct kube_watch *watch, struct err *err) {
 
 static int keep_version(struct kube_watch *watch, const struct json *object, struct err *err) {
     const char *version = kube_text(object, "metadata.resourceVersion");
+    if (str_empty(version))
+        return err_set(err, -EBADMSG, "an object without a version");
     char *copy = mem_strdup(version);
-    if (str_empty(version) || !copy) {
-        free(copy);
-        return copy ? err_set(err, -EBADMSG, "an object without a version") : err_set(err, -ENOMEM, "out of memory");
-    }
+    if (!copy)
+        return err_set(err, -ENOMEM, "out of memory");
     free(watch->version);
     watch->version = copy;
     return 0;

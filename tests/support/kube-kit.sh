@@ -13,7 +13,6 @@ for part in layout build pki network control-plane; do
     . "$ROOT/tests/e2e/lib/$part.sh"
 done
 SYSTEM=stowage
-OPERATOR_LEASE_S=15
 declare -A operator_pid=()
 
 # kube_start: skips the test where that cannot be
@@ -71,9 +70,11 @@ YAML
 
 # operator_start NAME [FLAG…]: log in $work/NAME.log
 operator_start() {
-    local name=$1
+    local name=$1 machine
     shift
-    machine_net control "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}/bin/stowage-controller" --socket="$work/$name.sock" --operator \
+    machine=$(need_machine control)
+    # Not by machine_net, whose shell would get the signals.
+    nsenter --target "$machine" --net -- "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}/bin/stowage-controller" --socket="$work/$name.sock" --operator \
         --kubeconfig="$work/operator.conf" --log-format=json "$@" 2>>"$work/$name.log" &
     operator_pid[$name]=$!
 }
