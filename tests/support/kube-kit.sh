@@ -49,8 +49,8 @@ apiserver_again() {
 chart_apply() {
     kubectl create namespace "$SYSTEM" >/dev/null
     "$helm" template stowage "$ROOT/charts/stowage" --namespace "$SYSTEM" --kube-version "${KUBERNETES_VERSION#v}" "$@" \
-        -s templates/rbac.yaml -s templates/operator.yaml -s templates/crds/filesystems.yaml -s templates/crds/keyvalues.yaml \
-        -s templates/crds/queues.yaml -s templates/crds/buckets.yaml >"$work/chart.yaml"
+        -s templates/rbac.yaml -s templates/operator.yaml -s templates/kinds/filesystems.yaml -s templates/kinds/keyvalues.yaml \
+        -s templates/kinds/queues.yaml -s templates/kinds/buckets.yaml -s templates/kinds/filesystem-claims.yaml >"$work/chart.yaml"
     kubectl apply -f "$work/chart.yaml" >/dev/null
     kubectl wait crd -l app.kubernetes.io/component=operator --for condition=Established --timeout 60s >/dev/null
 }
