@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The operator on a real API server, with the roles that the chart gives it: FileSystem → StorageClass and status; wrong ones refused with the
 # remedy; API server restarted, operator killed, two operators: nothing twice; deletion with volumes in use.
+# shellcheck disable=SC2016 # templates of the driver, no variables
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
@@ -88,8 +89,8 @@ kubectl patch filesystem training --type merge -p '{"spec":{"cacheTtl":60,"defau
 renewed() { [ "$(kubectl get storageclass training -o 'jsonpath={.parameters.cacheTtl}')" = 60 ] && [ "$(uid_of training)" != "$before" ]; }
 wait_until 30 renewed || die "a change of parameters is not made: $(kubectl get storageclass training -o yaml)"
 kubectl delete storageclass training >/dev/null
-back() { kubectl get storageclass training >/dev/null 2>&1; }
-wait_until 30 back || die "a StorageClass that somebody deleted does not come back"
+is_there() { kubectl get "$1" >/dev/null 2>&1; }
+wait_until 30 is_there storageclass/training || die "a StorageClass that somebody deleted does not come back"
 ok "changes reach the class, in place where it takes them, anew where not; one that is deleted comes back"
 
 kubectl create -f - >/dev/null <<<'{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "mine"}, "provisioner": "example.com/other"}'
@@ -141,8 +142,7 @@ text=$(message_of filesystem/away Ready)
 has_event() { kubectl get events -n default --field-selector "involvedObject.kind=FileSystem,involvedObject.name=$1,reason=$2" -o 'jsonpath={.items[*].message}' | grep -q .; }
 wait_until 30 has_event away VolumesInUse || die "no Event tells why it is not deleted"
 wait_until 30 denied "is being deleted" team-a away || die "a claim of a FileSystem that is being deleted is taken"
-back() { kubectl get storageclass away >/dev/null 2>&1; }
-back || die "the class of volumes that are still used is gone"
+is_there storageclass/away || die "the class of volumes that are still used is gone"
 kubectl patch pv pv-1 pv-2 pv-3 pv-4 pv-5 pv-6 pv-7 --type merge -p '{"metadata":{"finalizers":null}}' >/dev/null
 kubectl delete pv pv-1 pv-2 pv-3 pv-4 pv-5 pv-6 pv-7 --timeout 60s >/dev/null
 wait_until 60 gone filesystem/away || die "it stays although its volumes are gone: $(kubectl get filesystem away -o yaml)"

@@ -4,7 +4,7 @@
 # their own; and stowage-controller --operator beside them, as the service account and with the roles that the chart gives it.
 # Sourced after scripts/lib.sh, with `work` set to a directory of the test's own.
 #
-# shellcheck disable=SC2034 # used by the parts of tests/e2e and by the tests
+# shellcheck disable=SC2034,SC2154 # used by the parts of tests/e2e and by the tests; set by the test and by find_helm
 
 STATE=$work/cluster
 export STOWAGE_E2E_DIR=$STATE
