@@ -20,11 +20,11 @@ static void tell(const struct operator_context *ctx, const struct json *object, 
     kube_event(ctx->events, &subject, warning, reason, message);
 }
 
-// Once for each time that it becomes so; a reconcile that finds it so again says nothing.
+// Once for each time that it becomes so; a reconcile that finds it so again says nothing. The message may go on in the condition.
 static void tell_change(const struct operator_context *ctx, const struct json *object, bool warning, const char *reason,
                         const char *message) {
     const struct json *ready = kube_condition_find(kube_value(object, "status.conditions"), "Ready");
-    if (!ready || !str_eq(json_get_text(ready, "reason"), reason) || !str_eq(json_get_text(ready, "message"), message))
+    if (!ready || !str_eq(json_get_text(ready, "reason"), reason))
         tell(ctx, object, warning, reason, message);
 }
 

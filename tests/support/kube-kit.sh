@@ -34,9 +34,10 @@ kube_start() {
 }
 
 kube_stop() {
-    local name
-    for name in "${!operator_pid[@]}"; do operator_stop "$name" TERM; done
+    local name rc=0
+    for name in "${!operator_pid[@]}"; do operator_stop "$name" TERM || rc=1; done
     machine_stop control
+    return "$rc"
 }
 
 apiserver_stop() { daemon_stop control kube-apiserver; }
@@ -78,16 +79,17 @@ operator_start() {
         --kubeconfig="$work/operator.conf" --log-format=json "$@" 2>>"$work/$name.log" &
     operator_pid[$name]=$!
 }
-# operator_stop NAME SIGNAL: nsenter has become the program
+# operator_stop NAME SIGNAL: nsenter has become the program. Asked to (TERM), it ends well, or the sanitizers found something.
 operator_stop() {
-    local pid=${operator_pid[$1]:-}
+    local pid=${operator_pid[$1]:-} rc=0
     [ -n "$pid" ] || return 0
     unset "operator_pid[$1]"
-    if [ "$2" = TERM ]; then
-        stop_pid "$pid" 30
-    else
-        kill -s "$2" "$pid" 2>/dev/null || true
-        wait "$pid" 2>/dev/null || true
+    kill -s "$2" "$pid" 2>/dev/null || note "operator '$1' has ended by itself"
+    wait_until 60 process_ended "$pid" || kill -KILL "$pid"
+    wait "$pid" 2>/dev/null || rc=$?
+    if [ "$2" = TERM ] && [ "$rc" != 0 ]; then
+        note "operator '$1' ended with $rc: $(tail -n 20 "$work/$1.log")"
+        return 1
     fi
 }
 holder() { kubectl -n "$SYSTEM" get lease stowage-operator -o 'jsonpath={.spec.holderIdentity}'; }
