@@ -100,9 +100,9 @@ static int ensure_class(const struct operator_context *ctx, const struct json *o
 static int refuse_deletion(const struct operator_context *ctx, const struct json *object,
                            const struct filesystem_volumes *volumes, struct err *err) {
     char *message cleanup_free =
-        mem_printf("%zu volumes are still there: %s. Delete their claims (a volume that is kept: the "
+        mem_printf("%zu %s still there: %s. Delete the claims (of a volume that is kept: the "
                    "PersistentVolume itself); the FileSystem goes when the last one is gone",
-                   volumes->count, str_text(&volumes->names));
+                   volumes->count, volumes->count == 1 ? "volume is" : "volumes are", str_text(&volumes->names));
     if (!message)
         return err_set(err, -ENOMEM, "out of memory");
     tell_change(ctx, object, true, "VolumesInUse", message);

@@ -138,7 +138,7 @@ wait_until 30 seven || die "volumes are not counted: $(kubectl get filesystem aw
 kubectl delete filesystem away --wait=false >/dev/null
 expect_condition filesystem/away Ready "False VolumesInUse"
 text=$(message_of filesystem/away Ready)
-[[ $text == "7 volumes are still there: "*"(claim default/claim-"*", and 2 more. Delete their claims"* ]] || die "they are not named: $text"
+[[ $text == "7 volumes are still there: "*"(claim default/claim-"*", and 2 more. Delete the claims"* ]] || die "they are not named: $text"
 has_event() { kubectl get events -n default --field-selector "involvedObject.kind=FileSystem,involvedObject.name=$1,reason=$2" -o 'jsonpath={.items[*].message}' | grep -q .; }
 wait_until 30 has_event away VolumesInUse || die "no Event tells why it is not deleted"
 wait_until 30 denied "is being deleted" team-a away || die "a claim of a FileSystem that is being deleted is taken"
