@@ -159,6 +159,14 @@ static const struct field rows[] = {
      .max = 63,
      .help =
          "with --operator: namespace of its Lease and of the nodes' capacities; none: the pod's, or the kubeconfig's"},
+    {.name = "node-metrics-port",
+     .type = FIELD_U32,
+     .offset = C(node_metrics_port),
+     .fallback = "0",
+     .max = 65535,
+     .value = "PORT",
+     .help =
+         "with --operator: port of the nodes' /metrics, which tell how often their caches had a file; 0: not asked"},
     {.name = "log-level",
      .type = FIELD_CHOICE,
      .offset = C(log_level),

@@ -14,6 +14,7 @@ struct config {
     int default_on_delete, log_level, log_format;
     bool operator_on;
     char *kubeconfig, *operator_namespace;
+    uint32_t node_metrics_port;
     struct volume_node *node_list; // `nodes`, parsed
 };
 

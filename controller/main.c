@@ -194,6 +194,7 @@ static int start_operator(struct process *p, struct err *err) {
         .kubeconfig = p->config.kubeconfig,
         .ns = p->config.operator_namespace,
         .reach = {.ask = ask_location, .arg = p->shares},
+        .node_port = p->config.node_metrics_port,
     };
     return p->config.operator_on ? cluster_operator_start(&options, &p->operator_part, err) : 0;
 }

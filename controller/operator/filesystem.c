@@ -212,5 +212,7 @@ static const char *const kept[] = {"metadata.name",
 static const struct source filesystems = {.group = STOWAGE_GROUP, .plural = "filesystems", .kept = kept};
 static const struct source *const related[] = {&persistent_volumes, &storage_classes, &storage_capacities, NULL};
 
+static const struct source *const looked_at[] = {&node_pods, NULL};
+
 const struct reconciler filesystem_reconciler = {
-    .kind = "FileSystem", .objects = &filesystems, .related = related, .reconcile = reconcile};
+    .kind = "FileSystem", .objects = &filesystems, .related = related, .looked_at = looked_at, .reconcile = reconcile};

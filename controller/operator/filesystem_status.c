@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/operator/filesystem.h"
+#include "controller/operator/hits.h"
 #include "controller/operator/reach.h"
 #include "controller/operator/sources.h"
 #include "lib/base/mem.h"
@@ -24,6 +25,7 @@ void filesystem_volumes_done(struct filesystem_volumes *volumes) {
 
 struct counting {
     const char *provisioner;
+    struct hits *hits;
     struct filesystem_volumes *volumes;
 };
 
@@ -39,6 +41,9 @@ static int count_volume(void *arg, const struct json *volume) {
         return 0;
     if (size && str_to_bytes(size, &bytes) == 0)
         volumes->bytes += bytes;
+    const char *handle = counting->hits ? kube_text(volume, "spec.csi.volumeHandle") : NULL;
+    if (handle)
+        hits_of(counting->hits, handle, &volumes->opens, &volumes->open_hits);
     if (volumes->count++ >= NAMED_MAX)
         return 0;
     (void)str_printf(&volumes->names, "%s%s", volumes->names.len ? ", " : "", kube_name(volume));
@@ -49,9 +54,19 @@ static int count_volume(void *arg, const struct json *volume) {
     return volumes->names.failed ? -ENOMEM : 0;
 }
 
+static int ask_node(void *arg, const struct json *pod) {
+    const char *address = kube_text(pod, "status.hostIP");
+    if (!str_empty(address))
+        hits_ask(arg, address);
+    return 0;
+}
+
 int filesystem_volumes_count(const struct operator_context *ctx, const struct json *object, const char *provisioner,
                              struct filesystem_volumes *ret, struct err *err) {
-    struct counting counting = {.provisioner = provisioner, .volumes = ret};
+    bool cached = ctx->hits && kube_text(object, "spec.nodeGroup");
+    struct counting counting = {.provisioner = provisioner, .hits = cached ? ctx->hits : NULL, .volumes = ret};
+    if (cached && kube_cache_each(ctx->cache(ctx, &node_pods), "Running", ask_node, ctx->hits, err) < 0)
+        return -ENOMEM;
     int r = kube_cache_each(ctx->cache(ctx, &persistent_volumes), kube_name(object), count_volume, &counting, err);
     if (r == 0 && ret->count > NAMED_MAX)
         r = str_printf(&ret->names, ", and %zu more", ret->count - NAMED_MAX);
@@ -144,6 +159,15 @@ static struct json *make_conditions(const struct operator_context *ctx, const st
     return bad ? NULL : take_ptr(conditions);
 }
 
+static int set_ratio(struct json *status, const struct filesystem_volumes *volumes) {
+    char text[8];
+    if (volumes->opens == 0)
+        return json_set(status, "cacheHitRatio", json_null_new());
+    uint64_t hits = volumes->open_hits < volumes->opens ? volumes->open_hits : volumes->opens;
+    (void)snprintf(text, sizeof text, "%u%%", (unsigned)((double)hits * 100 / (double)volumes->opens));
+    return json_set_text(status, "cacheHitRatio", text);
+}
+
 // Null takes a number away that is not known any more.
 static int set_bytes(struct json *status, const char *name, int64_t bytes) {
     char text[24];
@@ -169,7 +193,7 @@ static struct json *make_status(const struct operator_context *ctx, const struct
         set_bytes(status, "available", report->available_bytes) < 0 ||
         set_bytes(status, "used", known ? used : -1) < 0 ||
         json_set_int(status, "volumes", (int64_t)report->volumes->count) < 0 ||
-        set_bytes(status, "provisioned", report->volumes->bytes) < 0 ||
+        set_bytes(status, "provisioned", report->volumes->bytes) < 0 || set_ratio(status, report->volumes) < 0 ||
         json_set(status, "conditions", make_conditions(ctx, object, report)) < 0;
     return bad ? NULL : take_ptr(status);
 }

@@ -9,8 +9,9 @@
 
 struct filesystem_volumes { // PersistentVolumes of its class
     size_t count;
-    int64_t bytes;    // of them together
-    struct str names; // of the first few, with their claims
+    int64_t bytes;             // of them together
+    struct str names;          // of the first few, with their claims
+    uint64_t opens, open_hits; // of files on all nodes, and those that were in the cache
 };
 void filesystem_volumes_done(struct filesystem_volumes *volumes);
 int filesystem_volumes_count(const struct operator_context *ctx, const struct json *object, const char *provisioner,

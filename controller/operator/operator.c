@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "controller/operator/hits.h"
 #include "controller/operator/team.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -22,6 +23,7 @@ struct cluster_operator {
     struct kube *kube, *lease_kube;
     struct kube_events *events;
     struct reach *reach;
+    struct hits *hits; // NULL: nodes are not asked
     struct kube_lease *lease;
     struct team *team; // while leading
     char *ns, *identity;
@@ -71,6 +73,7 @@ static void begin_leading(struct cluster_operator *op) {
     const struct team_options options = {.kube = op->kube,
                                          .events = op->events,
                                          .reach = op->reach,
+                                         .hits = op->hits,
                                          .ns = op->ns,
                                          .threads = op->threads,
                                          .reconcilers = reconcilers,
@@ -165,6 +168,8 @@ static int make_parts(struct cluster_operator *op, const struct cluster_operator
     int r = kube_events_new(&events, &op->events, err);
     if (r == 0)
         r = reach_new(&options->reach, &op->reach, err);
+    if (r == 0 && options->node_port)
+        r = hits_new(&(struct hits_options){.port = options->node_port}, &op->hits, err);
     return r < 0 ? r : kube_lease_new(&lease, &op->lease, err);
 }
 
@@ -219,6 +224,7 @@ struct cluster_operator *cluster_operator_free(struct cluster_operator *op) {
     if (op->started)
         stop_thread(op);
     (void)kube_lease_free(op->lease);
+    (void)hits_free(op->hits);
     (void)reach_free(op->reach);
     (void)kube_events_free(op->events);
     (void)kube_free(op->lease_kube);

@@ -18,6 +18,7 @@ struct cluster_operator_options {
     const char *identity;   // of this process; NULL: host name and chance
     unsigned threads;       // objects worked on at once; 0: 4
     struct reach_options reach;
+    uint32_t node_port; // of the nodes' /metrics, for the hit ratio of their caches; 0: they are not asked
 };
 int cluster_operator_start(const struct cluster_operator_options *options, struct cluster_operator **ret,
                            struct err *err) must_check;

@@ -21,6 +21,7 @@
 struct source {
     const char *group, *plural; // "/apis/storage.k8s.io/v1", "storageclasses"
     bool own_namespace;         // only those of the operator's own namespace
+    const char *selector;       // of labels; NULL: all
     const char *const *kept;    // paths (lib/kube/object.h); NULL-terminated
     const char *index;          // path of a text by which they are found; NULL: none
     uint32_t page;              // objects a request when listed; 0: 100
@@ -30,6 +31,7 @@ struct operator_context {
     const struct kube *kube;
     struct kube_events *events;
     struct reach *reach; // reach.h
+    struct hits *hits;   // hits.h; NULL: nodes are not asked
     const struct clock *clock;
     const char *ns;                                                                      // the operator's own namespace
     struct kube_cache *(*cache)(const struct operator_context *, const struct source *); // of a source that is watched
@@ -41,6 +43,8 @@ struct reconciler {
     const struct source *objects; // what it takes care of
     // What else makes work: the index of such an object (its name, when the source has no index) is the key of ours.
     const struct source *const *related; // NULL-terminated; NULL: nothing
+    const struct source *const
+        *looked_at; // what it reads beside that, and no change of which makes work; NULL: nothing
     // Makes the cluster as `object` says. *ret_again_ms: to be looked at again then although nothing changed; 0: no need.
     int (*reconcile)(const struct operator_context *ctx, const struct json *object, int64_t *ret_again_ms,
                      struct err *err);

@@ -5,5 +5,6 @@
 #include "controller/operator/reconciler.h"
 
 extern const struct source persistent_volumes; // by the StorageClass they are of
+extern const struct source node_pods;          // those of stowage-node, by their phase
 extern const struct source storage_classes;    // by their name
 extern const struct source storage_capacities; // what nodes have left for local volumes, by StorageClass

@@ -149,6 +149,7 @@ static int watch_source(struct team *team, const struct source *source, struct e
     *watched = (struct watched){.team = team, .source = source};
     const struct kube_cache_options options = {.kube = team->options.kube,
                                                .collection = collection,
+                                               .selector = source->selector,
                                                .page = source->page,
                                                .kept = source->kept,
                                                .index = source->index,
@@ -160,12 +161,21 @@ static int watch_source(struct team *team, const struct source *source, struct e
     return r;
 }
 
+static int watch_sources(struct team *team, const struct source *const *sources, struct err *err) {
+    int r = 0;
+    for (; r == 0 && sources && *sources; sources++)
+        r = watch_source(team, *sources, err);
+    return r;
+}
+
 static int watch_all(struct team *team, struct err *err) {
     int r = 0;
     for (const struct reconciler *const *one = team->options.reconcilers; r == 0 && *one; one++) {
         r = watch_source(team, (*one)->objects, err);
-        for (const struct source *const *source = (*one)->related; r == 0 && source && *source; source++)
-            r = watch_source(team, *source, err);
+        if (r == 0)
+            r = watch_sources(team, (*one)->related, err);
+        if (r == 0)
+            r = watch_sources(team, (*one)->looked_at, err);
     }
     for (size_t i = 0; r == 0 && i < team->watched_count; i++)
         r = kube_cache_start(team->watched[i].cache, err);
@@ -191,6 +201,7 @@ int team_new(const struct team_options *options, struct team **ret, struct err *
     team->ctx = (struct operator_context){.kube = options->kube,
                                           .events = options->events,
                                           .reach = options->reach,
+                                          .hits = options->hits,
                                           .clock = &clock_system,
                                           .ns = options->ns,
                                           .cache = cache_of,

@@ -14,6 +14,7 @@ struct team_options {
     const struct kube *kube;
     struct kube_events *events;
     struct reach *reach;
+    struct hits *hits; // NULL: nodes are not asked
     const char *ns;
     unsigned threads;
     const struct reconciler *const *reconcilers; // NULL-terminated

@@ -55,6 +55,14 @@ for name in cached disk; do in_pod "$name" 'echo x >/data/x && cat /data/x' >/de
 for kind in shared group local; do wait_until 60 served "case-$kind" 1 || fail "case-$kind does not count its volume"; done
 ok "claims of all three are bound and mounted, and counted"
 
+# A file that has just changed is not cached; the operator asks the nodes once a minute, and looks once a minute.
+sleep 12
+in_pod cached 'for i in 1 2 3 4 5 6 7 8; do cat /data/x >/dev/null; done'
+has_ratio() { [[ $(kubectl get filesystem case-group -o 'jsonpath={.status.cacheHitRatio}') =~ ^[1-9][0-9]*%$ ]]; }
+wait_until 180 has_ratio || fail "case-group tells no hit ratio: $(kubectl get filesystem case-group -o 'jsonpath={.status}')"
+expect "hit ratio of a FileSystem without a cache" "$(kubectl get filesystem case-shared -o 'jsonpath={.status.cacheHitRatio}')" ""
+ok "$(kubectl get filesystem case-group -o 'jsonpath={.status.cacheHitRatio}') of the opens in the node group were hits"
+
 kubectl create namespace "$NAMESPACE-other" >/dev/null
 said=$(NAMESPACE=$NAMESPACE-other pvc stranger 1Gi case-shared 2>&1) && fail "a claim of another namespace is taken"
 grep -q 'spec.allowedNamespaces' <<<"$said" || fail "refused without the remedy: $said"
