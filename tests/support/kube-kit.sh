@@ -27,6 +27,7 @@ kube_start() {
     mkdir -p "$STATE/log" "$STATE/run"
     pki_make
     machine_start control
+    disown -a # its end is no news
     network_control
     etcd_start
     apiserver_start
