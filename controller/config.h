@@ -12,6 +12,9 @@ struct config {
     uint32_t threads, connections, copy_workers, remove_workers, default_permissions;
     uint32_t uid, gid; // of NFS calls
     int default_on_delete, log_level, log_format;
+    bool operator_on;
+    char *kubeconfig, *operator_namespace;
+    uint32_t node_metrics_port;
     struct volume_node *node_list; // `nodes`, parsed
 };
 

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/ask.h"
 #include "controller/config.h"
+#include "controller/operator/operator.h"
 #include "controller/origins.h"
 #include "controller/resume.h"
 #include "controller/snapshot.h"
@@ -33,6 +35,7 @@ struct process { // in the order of their making
     struct volume_class class, local_class;
     struct csi_server *csi, *local_csi;
     struct http_health *http;
+    struct cluster_operator *operator_part;
 };
 
 // ---- what is measured -------------------------------------------------------------------------------------------
@@ -185,10 +188,21 @@ static int start_http(struct process *p, struct err *err) {
     return p->config.http ? http_health_start(p->config.http, answer_health, NULL, &p->http, err) : 0;
 }
 
+// The file systems of FileSystem objects are asked over the same connections that volumes are made with.
+static int start_operator(struct process *p, struct err *err) {
+    struct cluster_operator_options options = {
+        .kubeconfig = p->config.kubeconfig,
+        .ns = p->config.operator_namespace,
+        .reach = {.ask = ask_location, .arg = p->shares},
+        .node_port = p->config.node_metrics_port,
+    };
+    return p->config.operator_on ? cluster_operator_start(&options, &p->operator_part, err) : 0;
+}
+
 static int start(struct process *p, struct err *err) {
     static int (*const steps[])(struct process *, struct err *) = {
-        start_worker,    start_resume, start_origins, start_shares,      start_volumes,
-        start_snapshots, open_known,   start_csi,     start_local_front, start_http,
+        start_worker, start_resume, start_origins,     start_shares,   start_volumes, start_snapshots,
+        open_known,   start_csi,    start_local_front, start_operator, start_http,
     };
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
@@ -198,6 +212,7 @@ static int start(struct process *p, struct err *err) {
 
 static void stop(struct process *p) {
     p->http = http_health_free(p->http);
+    p->operator_part = cluster_operator_free(p->operator_part);
     p->local_csi = csi_server_stop(p->local_csi, STOP_GRACE_MS);
     p->csi = csi_server_stop(p->csi, STOP_GRACE_MS);
     p->resume = resume_free(p->resume);

@@ -73,6 +73,7 @@ library_of() {
     nettle/*) library=nettle ;;
     openssl/*) library=openssl ;;
     curl/*) library=libcurl ;;
+    yaml.h) library=libyaml ;;
     sqlite3*) library=sqlite ;;
     cmocka*) library=cmocka ;;
     *) library= ;;

@@ -38,7 +38,7 @@ packages_for() {
     case $1 in
     build) say "gcc libc6-dev cmake ninja-build pkg-config git ca-certificates protobuf-compiler protobuf-c-compiler" \
         "libprotobuf-c-dev libgrpc-dev libnfs-dev libmount-dev libblkid-dev libfuse3-dev libjansson-dev nettle-dev" \
-        "libssl-dev libcurl4-openssl-dev libsqlite3-dev libcmocka-dev" ;;
+        "libssl-dev libcurl4-openssl-dev libyaml-dev libsqlite3-dev libcmocka-dev" ;;
     sanitizers) say "libasan8 libubsan1 libtsan2" ;;
     nfs-server) say "nfs-ganesha nfs-ganesha-vfs rpcbind netbase iproute2" ;;
     fuse) say "fuse3" ;;

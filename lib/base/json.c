@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 // `struct json` is never defined: a value is a json_t behind another name.
@@ -28,6 +29,10 @@ struct json *json_object_new(void) {
 
 struct json *json_array_new(void) {
     return wrap(json_array());
+}
+
+struct json *json_null_new(void) {
+    return wrap(json_null());
 }
 
 static int set_new(struct json *object, const char *key, json_t *value) {
@@ -98,6 +103,35 @@ const struct json *json_at(const struct json *array, size_t index) {
 
 const char *json_text(const struct json *value) {
     return json_string_value(raw(value));
+}
+
+bool json_same(const struct json *a, const struct json *b) {
+    return a && b ? json_equal(raw(a), raw(b)) : a == b;
+}
+
+int json_each(const struct json *object, int (*fn)(const char *key, const struct json *value, void *arg), void *arg) {
+    const char *key;
+    json_t *value;
+    json_object_foreach(raw(object), key, value) {
+        int r = fn(key, wrap(value), arg);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+bool json_scalar_text(const struct json *value, char buf[static 32], const char **ret) {
+    const json_t *json = raw(value);
+    *ret = json_is_boolean(json) ? (json_is_true(json) ? "true" : "false") : json_string_value(json);
+    if (json_is_integer(json)) {
+        (void)snprintf(buf, 32, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
+        *ret = buf;
+    }
+    return *ret != NULL;
+}
+
+bool json_is_an_array(const struct json *value) {
+    return json_is_array(raw(value));
 }
 
 const char *json_get_bytes(const struct json *object, const char *key, size_t *ret_len) {

@@ -25,6 +25,7 @@ struct json *json_ref(const struct json *json) must_check;
 
 struct json *json_object_new(void) must_check;
 struct json *json_array_new(void) must_check;
+struct json *json_null_new(void) must_check; // in a merge patch: takes a member away
 
 // Setters on an object return 0 or -ENOMEM (-EINVAL when text is no UTF-8). A NULL text is left out.
 int json_set_text(struct json *object, const char *key, const char *text);
@@ -43,7 +44,13 @@ bool json_has_int(const struct json *object, const char *key);
 bool json_is_an_object(const struct json *value);
 size_t json_length(const struct json *array_or_object);
 const struct json *json_at(const struct json *array, size_t index);
-const char *json_text(const struct json *value); // of a string value, else NULL
+const char *json_text(const struct json *value);            // of a string value, else NULL
+bool json_same(const struct json *a, const struct json *b); // equal values; members in any order; NULL equals NULL only
+// Walks an object's members in their order; stops when `fn` returns non-zero and returns that.
+int json_each(const struct json *object, int (*fn)(const char *key, const struct json *value, void *arg), void *arg);
+// A number or truth value as text ("10", "true"), a text as it is; false: something else. `buf` may be where it is put.
+bool json_scalar_text(const struct json *value, char buf[static 32], const char **ret);
+bool json_is_an_array(const struct json *value);
 // Texts that may hold NUL: JSON's \u0000. -EINVAL when the bytes are no UTF-8.
 const char *json_get_bytes(const struct json *object, const char *key, size_t *ret_len);
 int json_set_bytes(struct json *object, const char *key, const char *data, size_t len);

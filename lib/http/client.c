@@ -11,11 +11,19 @@
 
 #define CONNECT_S 10L
 #define ERROR_BODY_MAX (64U * 1024)
-#define TRANSFER_BUFFER (256L * 1024)
+#define TRANSFER_BUFFER (256U * 1024)
+
+// What a connection by TLS is made with: an option of libcurl each, given as a file or as the text itself.
+enum { TLS_CA_FILE, TLS_CERT_FILE, TLS_KEY_FILE, TLS_CA, TLS_CERT, TLS_KEY, TLS_TEXTS };
+static const CURLoption tls_options[TLS_TEXTS] = {
+    [TLS_CA_FILE] = CURLOPT_CAINFO, [TLS_CERT_FILE] = CURLOPT_SSLCERT, [TLS_KEY_FILE] = CURLOPT_SSLKEY,
+    [TLS_CA] = CURLOPT_CAINFO_BLOB, [TLS_CERT] = CURLOPT_SSLCERT_BLOB, [TLS_KEY] = CURLOPT_SSLKEY_BLOB};
 
 struct http_client {
     CURL *curl;
-    char *base, *socket, *authorization, *ca_cert;
+    char *base, *socket, *authorization;
+    char *tls[TLS_TEXTS];
+    size_t buffer;
     bool local; // on this machine: no proxy stands between
     uint32_t timeout_s;
 };
@@ -82,6 +90,16 @@ static int set_url(struct http_client *client, const char *url, bool root, struc
     return client->base && (client->socket || !str_starts(url, "unix:")) ? 0 : no_memory(err);
 }
 
+static int copy_tls(struct http_client *client, const struct http_client_options *options) {
+    const char *texts[TLS_TEXTS] = {
+        [TLS_CA_FILE] = options->ca_cert, [TLS_CERT_FILE] = options->client_cert, [TLS_KEY_FILE] = options->client_key,
+        [TLS_CA] = options->ca_pem,       [TLS_CERT] = options->client_cert_pem,  [TLS_KEY] = options->client_key_pem};
+    for (size_t i = 0; i < TLS_TEXTS; i++)
+        if (texts[i] && !(client->tls[i] = mem_strdup(texts[i])))
+            return -ENOMEM;
+    return 0;
+}
+
 int http_client_new(const struct http_client_options *options, struct http_client **ret, struct err *err) {
     struct http_client *client cleanup(http_client_freep) = mem_zalloc(sizeof *client);
     if (!client)
@@ -92,12 +110,13 @@ int http_client_new(const struct http_client_options *options, struct http_clien
     if (!str_empty(options->token) && strpbrk(options->token, "\r\n"))
         return err_set(err, -EINVAL, "the token holds a line break");
     client->timeout_s = options->timeout_s;
-    client->ca_cert = mem_strdup(options->ca_cert);
+    client->buffer = options->buffer ? options->buffer : TRANSFER_BUFFER;
+    if (copy_tls(client, options) < 0)
+        return no_memory(err);
     client->authorization = str_empty(options->token) ? NULL : mem_printf("Authorization: Bearer %s", options->token);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
         client->curl = curl_easy_init();
-    if (!client->curl || (options->ca_cert && !client->ca_cert) ||
-        (!str_empty(options->token) && !client->authorization))
+    if (!client->curl || (!str_empty(options->token) && !client->authorization))
         return no_memory(err);
     *ret = take_ptr(client);
     return 0;
@@ -110,7 +129,11 @@ struct http_client *http_client_free(struct http_client *client) {
     free(client->base);
     free(client->socket);
     free(client->authorization);
-    free(client->ca_cert);
+    for (size_t i = 0; i < TLS_TEXTS; i++) {
+        if (client->tls[i])
+            explicit_bzero(client->tls[i], strlen(client->tls[i]));
+        free(client->tls[i]);
+    }
     free(client);
     return NULL;
 }
@@ -144,7 +167,8 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg) {
     struct str *body = &transfer->answer->body;
     size_t len = size * count;
     bool stream = is_success(transfer) && transfer->exchange->write;
-    size_t max = is_success(transfer) ? HTTP_ANSWER_MAX : ERROR_BODY_MAX;
+    size_t most = transfer->exchange->answer_max ? transfer->exchange->answer_max : HTTP_ANSWER_MAX;
+    size_t max = is_success(transfer) ? most : ERROR_BODY_MAX;
     if (stream)
         transfer->failed = transfer->exchange->write(transfer->exchange->arg, data, len, transfer->err);
     else if (len > max - body->len)
@@ -152,6 +176,14 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg) {
     else if (str_append_bytes(body, data, len) < 0)
         transfer->failed = no_memory(transfer->err);
     return transfer->failed < 0 ? 0 : len;
+}
+
+static int on_progress(void *arg, curl_off_t to_get, curl_off_t got, curl_off_t to_put, curl_off_t put) {
+    struct transfer *transfer = arg;
+    (void)to_get, (void)got, (void)to_put, (void)put;
+    if (!transfer->failed && transfer->exchange->cancelled(transfer->exchange->arg))
+        transfer->failed = err_set(transfer->err, -ECANCELED, "the request was given up");
+    return transfer->failed < 0; // libcurl then ends the transfer
 }
 
 static void keep_field(const char *line, size_t len, const char *name, char **ret) {
@@ -241,8 +273,20 @@ static void set_limits(const struct http_client *client, const struct http_excha
     (void)curl_easy_setopt(client->curl, CURLOPT_TIMEOUT, streamed ? 0L : (long)client->timeout_s);
     (void)curl_easy_setopt(client->curl, CURLOPT_LOW_SPEED_LIMIT, streamed ? 1L : 0L);
     (void)curl_easy_setopt(client->curl, CURLOPT_LOW_SPEED_TIME, (long)client->timeout_s);
-    (void)curl_easy_setopt(client->curl, CURLOPT_BUFFERSIZE, TRANSFER_BUFFER);
-    (void)curl_easy_setopt(client->curl, CURLOPT_UPLOAD_BUFFERSIZE, TRANSFER_BUFFER);
+    (void)curl_easy_setopt(client->curl, CURLOPT_BUFFERSIZE, (long)client->buffer);
+    (void)curl_easy_setopt(client->curl, CURLOPT_UPLOAD_BUFFERSIZE, (long)client->buffer);
+}
+
+static void set_tls(const struct http_client *client) {
+    for (size_t i = 0; i < TLS_TEXTS; i++) {
+        if (!client->tls[i])
+            continue;
+        struct curl_blob blob = {.data = client->tls[i], .len = strlen(client->tls[i]), .flags = CURL_BLOB_COPY};
+        if (i >= TLS_CA)
+            (void)curl_easy_setopt(client->curl, tls_options[i], &blob);
+        else
+            (void)curl_easy_setopt(client->curl, tls_options[i], client->tls[i]);
+    }
 }
 
 static int set_up(struct transfer *transfer, const char *url) {
@@ -250,14 +294,19 @@ static int set_up(struct transfer *transfer, const char *url) {
     curl_easy_reset(client->curl);
     if (curl_easy_setopt(client->curl, CURLOPT_URL, url) != CURLE_OK)
         return -ENOMEM;
+    (void)curl_easy_setopt(client->curl, CURLOPT_NOSIGNAL, 1L);   // many threads, none of which may lose its alarm
     (void)curl_easy_setopt(client->curl, CURLOPT_PATH_AS_IS, 1L); // a key may be "a/../b"
     (void)curl_easy_setopt(client->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(client->curl, CURLOPT_USERAGENT, "stowage/" STOWAGE_VERSION);
     (void)curl_easy_setopt(client->curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
     if (client->local)
         (void)curl_easy_setopt(client->curl, CURLOPT_PROXY, "");
-    if (client->ca_cert)
-        (void)curl_easy_setopt(client->curl, CURLOPT_CAINFO, client->ca_cert);
+    set_tls(client);
+    if (transfer->exchange->cancelled) {
+        (void)curl_easy_setopt(client->curl, CURLOPT_NOPROGRESS, 0L);
+        (void)curl_easy_setopt(client->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        (void)curl_easy_setopt(client->curl, CURLOPT_XFERINFODATA, transfer);
+    }
     (void)curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, on_write);
     (void)curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, transfer);
     (void)curl_easy_setopt(client->curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -293,7 +342,7 @@ static int refused(const struct http_answer *answer, struct err *err) {
     static const struct {
         unsigned status;
         int code;
-    } codes[] = {{401, -EPERM},  {403, -EACCES}, {404, -ENOENT}, {409, -EEXIST},
+    } codes[] = {{401, -EPERM},  {403, -EACCES}, {404, -ENOENT}, {409, -EEXIST}, {410, -ESTALE},
                  {412, -EAGAIN}, {413, -E2BIG},  {429, -ENOSPC}, {507, -ENOSPC}};
     struct json *body cleanup(json_freep) = NULL;
     int code = answer->status >= 400 && answer->status < 500 ? -EINVAL : -EIO;

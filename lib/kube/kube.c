@@ -11,17 +11,25 @@
 
 // Where kubelet puts a pod's service account (Kubernetes documentation, "Accessing the Kubernetes API from a Pod").
 #define ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
-#define TOKEN_MAX 65536
-#define TIMEOUT_S 10
-#define OBJECT_MAX (8U << 20) // bytes of an answer; an object in etcd has at most 1.5 MiB
+#define FIELD_MANAGER "stowage-operator"
 
 struct kube {
-    char *url, *token_file, *ca_file;
-    uint32_t timeout_s;
+    struct kube_transport transport;
 };
 
 bool kube_in_cluster(void) {
     return !str_empty(getenv("KUBERNETES_SERVICE_HOST")) && access(ACCOUNT "/token", R_OK) == 0;
+}
+
+char *kube_own_namespace(void) {
+    char text[256];
+    int fd cleanup_close = open(ACCOUNT "/namespace", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (n <= 0)
+        return NULL;
+    text[n] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+    return mem_strdup(text);
 }
 
 static char *own_cluster(void) {
@@ -30,88 +38,123 @@ static char *own_cluster(void) {
     return mem_printf(v6 ? "https://[%s]:%s" : "https://%s:%s", host, str_empty(port) ? "443" : port);
 }
 
-int kube_new(const struct kube_options *options, struct kube **ret, struct err *err) {
-    struct kube *kube cleanup(kube_freep) = mem_zalloc(sizeof *kube);
-    if (!options && !kube_in_cluster())
+int kube_options_of_pod(struct kube_options *ret, struct err *err) {
+    if (!kube_in_cluster())
         return err_set(err, -ENOENT,
                        "this is no pod with a service account: KUBERNETES_SERVICE_HOST or the token in " ACCOUNT
                        " is missing");
-    if (!kube)
+    *ret = (struct kube_options){.url = own_cluster(), .token_file = ACCOUNT "/token", .ca_file = ACCOUNT "/ca.crt"};
+    return ret->url ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+void kube_options_of_pod_done(struct kube_options *options) {
+    free((void *)(uintptr_t)options->url);
+    *options = (struct kube_options){0};
+}
+
+int kube_new(const struct kube_options *options, struct kube **ret, struct err *err) {
+    struct kube_options pod cleanup(kube_options_of_pod_done) = {0};
+    struct kube_transport transport = {0};
+    int r = options ? 0 : kube_options_of_pod(&pod, err);
+    if (r == 0)
+        r = kube_transport_http(options ? options : &pod, &transport, err);
+    return r < 0 ? r : kube_new_over(transport, ret, err);
+}
+
+int kube_new_over(struct kube_transport transport, struct kube **ret, struct err *err) {
+    struct kube *kube = mem_zalloc(sizeof *kube);
+    if (!kube) {
+        transport.ops->free(transport.self);
         return err_set(err, -ENOMEM, "out of memory");
-    static const struct kube_options pod = {.token_file = ACCOUNT "/token", .ca_file = ACCOUNT "/ca.crt"};
-    kube->url = options ? mem_strdup(options->url) : own_cluster();
-    options = options ? options : &pod;
-    kube->token_file = mem_strdup(options->token_file);
-    kube->ca_file = mem_strdup(options->ca_file);
-    kube->timeout_s = options->timeout_s ? options->timeout_s : TIMEOUT_S;
-    if (!kube->url || (options->token_file && !kube->token_file) || (options->ca_file && !kube->ca_file))
-        return err_set(err, -ENOMEM, "out of memory");
-    *ret = take_ptr(kube);
+    }
+    kube->transport = transport;
+    *ret = kube;
     return 0;
 }
 
 struct kube *kube_free(struct kube *kube) {
     if (!kube)
         return NULL;
-    free(kube->url);
-    free(kube->token_file);
-    free(kube->ca_file);
+    kube->transport.ops->free(kube->transport.self);
     free(kube);
     return NULL;
 }
 
-// A projected token is a symbolic link that kubelet moves.
-static int read_token(const struct kube *kube, char **ret, struct err *err) {
-    if (!kube->token_file)
-        return 0;
-    int fd cleanup_close = open(kube->token_file, O_RDONLY | O_CLOEXEC);
-    char *text cleanup_free = mem_alloc(TOKEN_MAX + 1);
-    if (!text)
-        return err_set(err, -ENOMEM, "out of memory");
-    ssize_t n = fd >= 0 ? read(fd, text, TOKEN_MAX) : -1;
-    if (n < 0)
-        return err_set(err, -EIO, "token %.120s: %s", kube->token_file, err_name(errno));
-    text[n] = '\0';
-    text[strcspn(text, "\r\n")] = '\0';
-    *ret = take_ptr(text);
-    return 0;
+int kube_send(const struct kube *kube, const struct kube_request *request, struct str *ret_body, struct err *err) {
+    return kube->transport.ops->send(kube->transport.self, request, ret_body, err);
 }
 
-static int describe(const struct kube *kube, const char *what, int r, struct err *err) {
-    if (r == -EHOSTUNREACH)
-        return err_set(err, r, "the Kubernetes API server %.100s is not reachable", kube->url);
-    if (r == -ETIMEDOUT)
-        return err_set(err, r, "the Kubernetes API server %.100s does not answer", kube->url);
-    return err_wrap(err, r, "%.120s", what);
-}
-
-static int send_request(const struct kube *kube, const struct http_exchange *exchange, struct http_answer *ret,
-                        struct err *err) {
-    char *token cleanup_free = NULL;
-    struct http_client *client cleanup(http_client_freep) = NULL;
-    int r = read_token(kube, &token, err);
-    struct http_client_options options = {
-        .url = kube->url, .token = token, .ca_cert = kube->ca_file, .root = true, .timeout_s = kube->timeout_s};
-    if (r == 0)
-        r = http_client_new(&options, &client, err);
-    if (r == 0)
-        r = http_client_send(client, exchange, ret, err);
-    return r < 0 ? describe(kube, exchange->path, r, err) : 0;
-}
-
-int kube_get(const struct kube *kube, const char *path, struct json **ret, struct err *err) {
-    static const char *const headers[] = {"Accept: application/json", NULL};
-    const struct http_exchange exchange = {.method = "GET", .path = path, .headers = headers};
-    struct http_answer answer cleanup_answer = {0};
+static int parse_object(const char *path, const struct str *body, struct json **ret, struct err *err) {
     struct json *object cleanup(json_freep) = NULL;
-    int r = send_request(kube, &exchange, &answer, err);
-    if (r == 0)
-        r = json_parse(str_text(&answer.body), answer.body.len, OBJECT_MAX, &object, err);
+    int r = json_parse(str_text(body), body->len, KUBE_ANSWER_MAX, &object, err);
     if (r == 0 && !json_is_an_object(object))
         r = err_set(err, -EBADMSG, "%.120s: the answer is no object", path);
     if (r == 0)
         *ret = take_ptr(object);
     return r;
+}
+
+// One object there, one object back.
+static int call(const struct kube *kube, const char *method, const char *path, const char *type,
+                const struct json *object, struct json **ret, struct err *err) {
+    struct str body cleanup_str = {0};
+    char *text cleanup_free = object ? json_dump(object, false) : NULL;
+    if (object && !text)
+        return err_set(err, -ENOMEM, "out of memory");
+    const struct kube_request request = {
+        .method = method, .path = path, .content_type = type, .body = text, .body_len = text ? strlen(text) : 0};
+    int r = kube_send(kube, &request, &body, err);
+    return r == 0 && ret ? parse_object(path, &body, ret, err) : r;
+}
+
+// 409 means "there is one already" to who creates, and "it was changed meanwhile" to everybody else.
+static int conflict(int r, struct err *err) {
+    if (r == -EEXIST && err)
+        err->code = -EAGAIN;
+    return r == -EEXIST ? -EAGAIN : r;
+}
+
+int kube_get(const struct kube *kube, const char *path, struct json **ret, struct err *err) {
+    return call(kube, "GET", path, NULL, NULL, ret, err);
+}
+
+int kube_create(const struct kube *kube, const char *collection, const struct json *object, struct json **ret,
+                struct err *err) {
+    return call(kube, "POST", collection, "application/json", object, ret, err);
+}
+
+int kube_update(const struct kube *kube, const char *path, const struct json *object, struct json **ret,
+                struct err *err) {
+    return conflict(call(kube, "PUT", path, "application/json", object, ret, err), err);
+}
+
+int kube_patch(const struct kube *kube, const char *path, enum kube_patch kind, const struct json *object,
+               struct json **ret, struct err *err) {
+    bool apply = kind == KUBE_PATCH_APPLY;
+    char *query cleanup_free = mem_printf("%s?fieldManager=" FIELD_MANAGER "%s", path, apply ? "&force=true" : "");
+    if (!query)
+        return err_set(err, -ENOMEM, "out of memory");
+    return conflict(call(kube, "PATCH", query, apply ? "application/apply-patch+yaml" : "application/merge-patch+json",
+                         object, ret, err),
+                    err);
+}
+
+int kube_patch_status(const struct kube *kube, const char *path, const struct json *object, struct json **ret,
+                      struct err *err) {
+    char *status cleanup_free = mem_printf("%s/status", path);
+    if (!status)
+        return err_set(err, -ENOMEM, "out of memory");
+    return kube_patch(kube, status, KUBE_PATCH_MERGE, object, ret, err);
+}
+
+int kube_delete(const struct kube *kube, const char *path, const char *uid, const char *version, struct err *err) {
+    struct json *options cleanup(json_freep) = json_object_new();
+    struct json *only = json_object_new();
+    if (json_set_text(only, "uid", uid) < 0 || json_set_text(only, "resourceVersion", version) < 0 ||
+        json_set_text(options, "apiVersion", "v1") < 0 || json_set_text(options, "kind", "DeleteOptions") < 0 ||
+        json_set_text(options, "propagationPolicy", "Background") < 0 || json_set(options, "preconditions", only) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
+    return conflict(call(kube, "DELETE", path, "application/json", options, NULL, err), err);
 }
 
 char *kube_path(const char *collection, const char *name) {
@@ -121,12 +164,14 @@ char *kube_path(const char *collection, const char *name) {
     return str_take(&path);
 }
 
-bool kube_may_pass(int error) {
-    return error == -EHOSTUNREACH || error == -ETIMEDOUT || error == -ENOSPC || error == -EIO;
+char *kube_collection(const char *group, const char *ns, const char *plural) {
+    char *inside cleanup_free = str_empty(ns) ? NULL : mem_printf("%s/namespaces", group);
+    char *one cleanup_free = inside ? kube_path(inside, ns) : NULL;
+    if (str_empty(ns))
+        return mem_printf("%s/%s", group, plural);
+    return one ? mem_printf("%s/%s", one, plural) : NULL;
 }
 
-const char *kube_label(const struct json *object, const char *name) {
-    const struct json *metadata = json_get(object, "metadata");
-    const struct json *labels = metadata ? json_get(metadata, "labels") : NULL;
-    return labels ? json_get_text(labels, name) : NULL;
+bool kube_may_pass(int error) {
+    return error == -EHOSTUNREACH || error == -ETIMEDOUT || error == -ENOSPC || error == -EIO;
 }

@@ -92,14 +92,6 @@ bool local_find_named(struct local *local, const char *name, struct local_record
 int local_create(void *self, const struct call_context *ctx, const struct volume_create_request *request,
                  struct volume_info *ret, struct err *err);
 // parameters.c
-struct local_parameters {
-    char *pool;
-    int allocation, provisioning, on_delete; // indices of the choices; provisioning 1: full
-};
-int local_parameters_parse(const struct string_map *parameters, struct local_parameters *ret,
-                           struct err *err) must_check;
-void local_parameters_done(struct local_parameters *parameters);
-int local_on_delete_parse(const struct string_map *parameters, int *ret, struct err *err) must_check;
 // The pool that the parameters name, or the only one there is.
 int local_parameters_pool(struct local *local, const struct local_parameters *parameters, struct local_pool **ret,
                           struct err *err) must_check;

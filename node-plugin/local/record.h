@@ -8,13 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "csi/local_volume.h"
 #include "csi/volume.h"
 #include "lib/base/hash.h"
 #include "lib/base/json.h"
 
 #define LOCAL_RECORD_VERSION 1
 #define LOCAL_NAME_SIZE (128 * 4 + 1) // 128 characters of UTF-8 (CSI specification, CreateVolumeRequest.name)
-#define LOCAL_POOL_SIZE 64
 #define LOCAL_FS_SIZE 16
 #define LOCAL_TARGET_SIZE 512
 

@@ -96,7 +96,7 @@ YAML
 }
 
 check_objects() {
-    python3 - "$work/default.yaml" "$work/every.out" "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}" "$work/parent.yaml" "$work/manifests/store.yaml" <<'PY'
+    python3 - "$work/default.yaml" "$work/every.out" "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}" "$work/parent.yaml" "$work/manifests/store.yaml" "$work/no-operator.yaml" "$ROOT" <<'PY'
 import collections, os, re, subprocess, sys, glob, yaml
 
 bad = []
@@ -163,11 +163,11 @@ def check_flags(objects):
             for flag in (re.match(r"--[a-z-]+", a).group() for a in c["args"]):
                 need(f"{program} has no {flag}", re.search(rf"{flag}\b", text))
 
-default, every, one_parent = load(sys.argv[1]), load(sys.argv[2]), load(sys.argv[4])
+default, every, one_parent, no_operator = load(sys.argv[1]), load(sys.argv[2]), load(sys.argv[4]), load(sys.argv[6])
 store = load(sys.argv[5])
 check(default + store) # together they are one installation
 check_flags(store)
-for objects in default, every, one_parent:
+for objects in default, every, one_parent, no_operator:
     check(objects)
     check_flags(objects)
 by = lambda objects, kind, end: [o for o in objects if o["kind"] == kind and o["metadata"]["name"].endswith(end)]
@@ -208,6 +208,27 @@ need("a mounted origin got a server", "server" not in by(every, "StorageClass", 
 need("shared volumes are bound to a group", "allowedTopologies" not in by(every, "StorageClass", "filer")[0])
 need("node groups are there without being asked for", not by(default, "ClusterRole", "-node-group")
      and not any("cache" in a for a in by(default, "DaemonSet", "-node")[0]["spec"]["template"]["spec"]["containers"][0]["args"]))
+kinds = [o for o in default if o["kind"] == "CustomResourceDefinition"]
+need(f"kinds: {[o['spec']['names']['kind'] for o in kinds]}", sorted(o["spec"]["names"]["kind"] for o in kinds) == ["Bucket", "FileSystem", "KeyValue", "Queue"])
+need("an uninstall takes the kinds away", all(o["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for o in kinds))
+# What kubectl explain shows: each member says what it is.
+def described(path, schema):
+    for name, member in schema.get("properties", {}).items():
+        need(f"{path}.{name} has no description", path.count(".") < 2 or path.endswith("conditions[]") or "description" in member or name == "conditions")
+        described(f"{path}.{name}", member)
+    if "items" in schema: described(path + "[]", schema["items"])
+for o in kinds:
+    version, = o["spec"]["versions"]
+    need(f"{o['metadata']['name']}: no status subresource", "status" in version["subresources"])
+    described(o["spec"]["names"]["kind"], version["schema"]["openAPIV3Schema"])
+# The members of FileSystem.spec are the drivers' parameters, each and no other.
+spec = [o for o in kinds if o["spec"]["names"]["kind"] == "FileSystem"][0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+own = {"type", "allowedNamespaces", "default", "reclaimPolicy", "volumeBindingMode", "allowVolumeExpansion", "mountOptions", "fsType"}
+source = "".join(open(os.path.join(sys.argv[7], f)).read() for f in ("csi/shared_parameters.c", "csi/node_group.c", "csi/local_parameters.c"))
+rows = {n for n in re.findall(r'^    \{(?:\.name = )?"([^"]+)"', source, re.M) if not n.startswith("csi.storage")}
+need(f"parameters and FileSystem.spec differ: {rows ^ (set(spec['properties']) - own)}", len(rows) > 25 and rows == set(spec["properties"]) - own)
+need("the operator is there although it is switched off", not by(no_operator, "CustomResourceDefinition", "") and not by(no_operator, "ClusterRole", "-operator")
+     and "--operator" not in by(no_operator, "Deployment", "-controller")[0]["spec"]["template"]["spec"]["containers"][0]["args"])
 need("local volumes are there without being asked for", not by(default, "CSIDriver", "local.csi.stowage.dev")
      and not by(default, "ClusterRole", "-node"))
 # Who speaks to the API server is given a token, and nobody else.
@@ -363,8 +384,9 @@ mkdir "$work/manifests"
 "$ROOT/scripts/render-manifests.sh" --into "$work/manifests" >/dev/null
 every_option >"$work/every.out"
 render --set nodeGroups.enabled=true --set-json "$(local_pools "$pool")" >"$work/parent.yaml"
+render --set operator.enabled=false >"$work/no-operator.yaml"
 check_objects || failed=1
-for file in stowage store; do
+for file in stowage kinds store; do
     diff -u "$ROOT/manifests/$file.yaml" "$work/manifests/$file.yaml" ||
         fail "manifests/$file.yaml is not what the chart renders: run scripts/render-manifests.sh and commit it"
 done

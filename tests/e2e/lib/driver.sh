@@ -24,12 +24,13 @@ driver_install() {
 }
 
 # driver_leftovers [NAMESPACE]: a line for everything of the driver that is still there: objects of any kind, registrations,
-# processes and mounts of the nodes
+# processes and mounts of the nodes; but for the kinds of stowage.dev, which an uninstall keeps with all objects of theirs
 # shellcheck disable=SC2016 # expanded on the node
 driver_leftovers() {
     local kinds machine
     kinds=$(kubectl api-resources --verbs list -o name | grep -v '^events' | paste -sd ,)
-    kubectl get "$kinds" --all-namespaces -l "app.kubernetes.io/instance=$RELEASE" -o name 2>/dev/null
+    kubectl get "$kinds" --all-namespaces -l "app.kubernetes.io/instance=$RELEASE" -o name 2>/dev/null |
+        grep -v '^customresourcedefinition'
     kubectl get leases -n "${1:-$SYSTEM}" -o name 2>/dev/null
     kubectl get csinodes -o 'jsonpath={range .items[*].spec.drivers[*]}driver {.name} on {.nodeID}{"\n"}{end}' | grep stowage
     for machine in "${NODES[@]}"; do
