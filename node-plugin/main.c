@@ -12,6 +12,7 @@
 #include "lib/http/health.h"
 #include "lib/mount/child.h"
 #include "node-plugin/cache_metrics.h"
+#include "node-plugin/cache_watch.h"
 #include "node-plugin/config.h"
 #include "node-plugin/group.h"
 #include "node-plugin/local/local.h"
@@ -137,6 +138,13 @@ static int find_group(const struct node_config *config, char **ret, struct err *
     return r;
 }
 
+// The cluster hears of the cache's disk where this node is of a group, for only then may this process ask anything of it.
+static int watch_cache(const struct node_config *config, const char *group, struct cache_watch **ret, struct err *err) {
+    if (str_empty(config->cache_dir) || str_empty(group))
+        return 0;
+    return cache_watch_start(config->cache_dir, node_config_node_id(config), ret, err);
+}
+
 static int run(const struct node_config *config, struct err *err) {
     sigset_t signals;
     block_signals(&signals);
@@ -179,6 +187,9 @@ static int run(const struct node_config *config, struct err *err) {
         r = make_local(config, &local, err);
     if (r == 0 && local)
         local_metrics_register(local);
+    struct cache_watch *cache cleanup(cache_watch_freep) = NULL;
+    if (r == 0)
+        r = watch_cache(config, group, &cache, err);
     return r < 0 ? r : serve(config, node, local, &signals, err);
 }
 

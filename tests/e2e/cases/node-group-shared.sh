@@ -60,3 +60,12 @@ running again
 in_pod again 'cd /data/set && sha256sum -c /data/sums >/dev/null' || fail "other data after the volume was staged again"
 [[ $(daemon_flags node-2 data) == *"--warm-up /set"* ]] || fail "the daemon is not told what to warm up"
 ok "staged again on a node, the data is the same"
+
+# An index that cannot be read stands for a disk that cannot.
+told() { kubectl get events -n default --field-selector "involvedObject.kind=Node,involvedObject.name=node-2,reason=$1" -o name | grep -q .; }
+gone pod again
+machine_run node-2 sh -c 'cd /mnt/stowage/cache && mv index index.away && mkdir index'
+wait_until 60 told CacheDiskFailed || fail "the node has no Event although its cache cannot be read"
+machine_run node-2 sh -c 'cd /mnt/stowage/cache && rmdir index && mv index.away index'
+wait_until 60 told CacheDiskRecovered || fail "the node has no Event although its cache can be read again"
+ok "the node's Events tell when its cache fails and when it works again"
