@@ -25,10 +25,8 @@ static void start(const struct fake_answer *answers, size_t count) {
     (void)snprintf(kit.top, sizeof kit.top, "/tmp/cache-watch.XXXXXX");
     assert_non_null(mkdtemp(kit.top));
     (void)snprintf(kit.dir, sizeof kit.dir, "%s/cache", kit.top);
-    const struct cache_watch_options options = {.dir = kit.dir,
-                                                .node_id = "n1",
-                                                .kube = fake_kube_new(answers, count, &kit.fake),
-                                                .clock = &fake_kube_clock};
+    const struct cache_watch_options options = {
+        .dir = kit.dir, .node_id = "n1", .kube = fake_kube_new(answers, count, &kit.fake), .clock = &fake_kube_clock};
     assert_int_equal(cache_watch_new(&options, &kit.watch, NULL), 0);
 }
 static void disk(bool there) {
