@@ -63,6 +63,8 @@ void http_connection_cut(struct http_connection *c) {
     struct http_connection *before = current;
     current = c; // what a sink answers now is dropped here
     atomic_store(&c->request.gone, true);
+    if (c->request.left)
+        c->request.left(c->request.left_arg, true);
     close_socket(c);
     c->deadline_ns = 0;
     bool awaited = c->streams && c->stalled; // its resume still comes, and needs the request
@@ -331,7 +333,7 @@ void http_connection_post(struct http_connection *c, unsigned what) {
     }
     (void)pthread_mutex_lock(&w->lock);
     bool orphan = w->stopped;
-    bool wake = !orphan && !w->posted;
+    bool wake = !orphan && !w->posted && !http_worker_is_turning(w);
     c->posted |= what;
     if (!orphan && !c->queued) {
         c->queued = true;

@@ -40,6 +40,7 @@ struct http_reply {
     int64_t left;
     struct http_source source;
     void *source_arg;
+    int64_t source_left; // bytes it still owes; -1: until it ends
     size_t sent;   // of head and body
     int64_t total; // bytes of content sent
 };
@@ -83,6 +84,9 @@ struct http_request {
     bool decoded;   // nothing more comes from the client for this request
     bool continued; // 100 was sent or is not asked for
     atomic_bool gone;
+    // On the loop's thread, perhaps more than once: the client closed its sending side, or (`wholly`) the connection is cut.
+    void (*left)(void *arg, bool wholly);
+    void *left_arg;
     struct http_reply reply;
 };
 

@@ -96,3 +96,7 @@ struct http_source {
 };
 void http_reply_source(struct http_request *request, unsigned status, const char *type,
                        const struct http_source *source, void *arg);
+// The same, of `len` bytes: a source that ends before them cuts the connection, so that no client takes a part for the whole.
+// An answer to HEAD tells the length and reads nothing. -1: of unknown length.
+void http_reply_source_sized(struct http_request *request, unsigned status, const char *type, int64_t len,
+                             const struct http_source *source, void *arg);
