@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 #include "sidecar/sigv4.h"
 #include "sidecar/tokens.h"
 
@@ -51,6 +52,26 @@ static int check_token(struct tokens *tokens, const struct http_request *request
 
 // ---- presigned URLs ----
 
+// Where the client asked: a sidecar or proxy in between says it. It gives no right, for a signature holds for its host only.
+static const char *host_of_client(const struct http_request *request) {
+    const char *forwarded = http_request_header(request, "X-Forwarded-Host");
+    return forwarded ? forwarded : http_request_header(request, "Host");
+}
+
+static const char *scheme_of_client(const struct service *service, const struct http_request *request) {
+    const char *forwarded = http_request_header(request, "X-Forwarded-Proto");
+    if (str_eq(forwarded, "http") || str_eq(forwarded, "https"))
+        return forwarded;
+    return service->tls ? "https" : "http";
+}
+
+// Does a sidecar ask for links that lead through itself? Uploads follow them at once, from where it is; who gets a link to
+// read may be somebody else.
+static bool wants_local(const struct http_request *request, const char *method) {
+    const char *which = http_request_header(request, "Stowage-Local-Links");
+    return str_eq(which, "all") || (str_eq(which, "uploads") && str_eq(method, "PUT"));
+}
+
 // "https://host:port" without a path → "host:port".
 static const char *host_of_url(const char *url) {
     const char *host = url ? strstr(url, "://") : NULL;
@@ -76,7 +97,7 @@ static const char *signed_method(const struct http_request *request) {
 static int check_signature(struct service *service, const struct http_request *request, struct principal *ret,
                            struct err *err) {
     const char *target = http_request_target(request), *query = strchr(target, '?');
-    const char *hosts[] = {http_request_header(request, "Host"), host_of_url(service->public_url)};
+    const char *hosts[] = {host_of_client(request), host_of_url(service->public_url)};
     int r = workspace_of_path(service, request, ret->workspace, err);
     if (r < 0)
         return r;
@@ -99,18 +120,19 @@ static int check_signature(struct service *service, const struct http_request *r
 char *access_object_url(const struct service *service, const struct http_request *request, const char *bucket,
                         struct blob key, const char *method) {
     struct str path cleanup_str = {0}, url cleanup_str = {0};
-    const char *host = http_request_header(request, "Host"), *workspace = request_workspace(request);
-    if (service->public_url)
+    const char *host = host_of_client(request), *workspace = request_workspace(request);
+    bool public = service->public_url && !wants_local(request, method);
+    if (public)
         host = host_of_url(service->public_url);
     if (!host)
         host = "localhost";
     (void)str_printf(&path, "/api/v2/workspaces/%s/objects/%s/", workspace, bucket);
     if (sigv4_encode(&path, key.data, key.len, true) < 0)
         return NULL;
-    if (service->public_url)
+    if (public)
         (void)str_append(&url, service->public_url);
     else
-        (void)str_printf(&url, "%s://%s", service->tls ? "https" : "http", host);
+        (void)str_printf(&url, "%s://%s", scheme_of_client(service, request), host);
     (void)str_append(&url, path.data);
     if (method) {
         struct sigv4_request request_to_be = {.method = method, .host = host, .path = path.data, .path_len = path.len};

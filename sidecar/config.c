@@ -7,7 +7,9 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/http/server.h"
 
+static const char *const engine_names[] = {"sqlite", NULL};
 static const char *const level_names[] = {"debug", "info", "warning", "error", NULL}; // enum log_level
 static const char *const format_names[] = {"auto", "json", "text", NULL};             // enum log_format
 
@@ -36,6 +38,12 @@ static int check_quota(const char *value, struct err *err) {
         .fallback = by_default                                                                                         \
     }
 static const struct field rows[] = {
+    {.name = "engine",
+     .type = FIELD_CHOICE,
+     .offset = C(engine),
+     .fallback = "sqlite",
+     .choices = engine_names,
+     .help = "sqlite: keep everything here; remote: pass it on to a store (--engine remote --help)"},
     TEXT("data-dir", data_dir, "PATH", "where everything is kept", .fallback = "/var/lib/stowage/store"),
     LIST("listen", listen, "ADDRESS",
          "HOST:PORT, [IPv6]:PORT, :PORT or unix:PATH; may be repeated; without any: 127.0.0.1:3500"),
@@ -143,18 +151,11 @@ void sidecar_config_quota(const struct sidecar_config *config, const char *works
     }
 }
 
-// ---- addresses ----
-
-bool sidecar_config_is_local(const char *address) {
-    return str_starts(address, "unix:") || str_starts(address, "127.") || str_starts(address, "localhost:") ||
-           str_starts(address, "[::1]:");
-}
-
 static int check_together(const struct sidecar_config *config, struct err *err) {
     if (!config->tls_cert != !config->tls_key)
         return err_set(err, -EINVAL, "--tls-cert and --tls-key are given together");
     for (size_t i = 0; i < config->listen.count; i++)
-        if (!config->tokens && !config->allow_remote && !sidecar_config_is_local(config->listen.items[i]))
+        if (!config->tokens && !config->allow_remote && !http_address_is_local(config->listen.items[i]))
             return err_set(
                 err, -EINVAL,
                 "--listen %.100s can be reached from other machines: give --tokens FILE, or --allow-remote to "

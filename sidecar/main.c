@@ -14,6 +14,7 @@
 #include "sidecar/api.h"
 #include "sidecar/config.h"
 #include "sidecar/data_dir.h"
+#include "sidecar/engine_choice.h"
 #include "sidecar/engine/sqlite/sqlite.h"
 #include "sidecar/files.h"
 #include "sidecar/tokens.h"
@@ -223,6 +224,11 @@ int main(int argc, char **argv) {
     struct process p = {0};
     struct err err = ERR_NONE;
     sigset_t set = handled_signals();
+    if (engine_is_remote(argc, argv)) {
+        (void)engine_become_remote(argv, &err);
+        (void)fprintf(stderr, "stowage-sidecar: %s\n", err_text(&err));
+        return 1;
+    }
     (void)mallopt(M_ARENA_MAX, 2); // a few threads work for moments each: one heap each would multiply what lies idle
     (void)signal(SIGPIPE, SIG_IGN);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); // before any thread starts, so that all of them leave these to main
