@@ -6,8 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/jwt.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "sidecar/reviews.h"
 #include "sidecar/sigv4.h"
 #include "sidecar/tokens.h"
 
@@ -34,13 +36,27 @@ static int workspace_of_path(struct service *service, const struct http_request 
     return 0;
 }
 
-static int check_token(struct tokens *tokens, const struct http_request *request, unsigned access,
-                       struct principal *ret, struct err *err) {
+// -EINPROGRESS: the cluster must be asked first.
+static int find_token(struct service *service, struct tokens *tokens, const char *token, struct principal *ret,
+                      struct err *err) {
+    bool of_cluster = service->reviews && tokens == service->tokens && jwt_looks_like_one(token);
+    int r = of_cluster ? reviews_find(service->reviews, token, ret, err) : -EPERM;
+    if (r == 0 || (r != -EPERM && r != -EINPROGRESS))
+        return r;
+    struct err unknown = ERR_NONE;
+    int known = tokens_find(tokens, token, strlen(token), ret, &unknown);
+    if (known == 0 || !of_cluster)
+        return known == 0 ? 0 : err_set(err, known, "%s", err_text(&unknown));
+    return r;
+}
+
+static int check_token(struct service *service, struct tokens *tokens, const struct http_request *request,
+                       unsigned access, struct principal *ret, struct err *err) {
     const char *token = bearer_of(request), *workspace = NULL;
     (void)http_request_prefix(request, &workspace);
     if (!token)
         return err_set(err, -EPERM, "a token is needed: send 'Authorization: Bearer TOKEN'");
-    int r = tokens_find(tokens, token, strlen(token), ret, err);
+    int r = find_token(service, tokens, token, ret, err);
     if (r < 0)
         return r;
     if (workspace && !str_eq(workspace, ret->workspace))
@@ -146,22 +162,49 @@ char *access_object_url(const struct service *service, const struct http_request
 
 // ---- the hook ----
 
-static int decide(struct service *service, const struct http_request *request, struct principal *ret, struct err *err) {
+// -EINPROGRESS: not before the cluster was asked; not where it was (`asked`).
+static int decide(struct service *service, const struct http_request *request, bool asked, struct principal *ret,
+                  struct err *err) {
     unsigned access = http_request_route(request)->access;
     size_t key_len = 0;
     if (access == 0)
         return 0;
     if (access & ACCESS_ADMIN)
-        return check_token(service->admins, request, access, ret, err);
+        return check_token(service, service->admins, request, access, ret, err);
     if ((access & ACCESS_SIGNED) && http_request_query(request, "X-Amz-Signature", NULL))
         return check_signature(service, request, ret, err);
     (void)http_request_arg(request, "key", &key_len);
     bool public = (access & ACCESS_PUBLIC) && key_len > 0; // the list of keys is not
-    int r = check_token(service->tokens, request, access, ret, err);
-    if (r == 0 || !public)
+    int r = check_token(service, service->tokens, request, access, ret, err);
+    if (r == -EINPROGRESS && asked)
+        r = err_set(err, -EHOSTDOWN, "the cluster cannot be asked whose the token is; try again");
+    if (r == 0 || r == -EINPROGRESS || !public)
         return r;
     *ret = (struct principal){0};
     return workspace_of_path(service, request, ret->workspace, err);
+}
+
+struct waiting {
+    struct service *service;
+    struct http_request *request;
+};
+
+static void cluster_was_asked(void *arg, int r, const struct err *why) {
+    struct waiting *waiting = arg;
+    struct err err = ERR_NONE;
+    struct principal *principal = http_request_user(waiting->request);
+    int decided = decide(waiting->service, waiting->request, true, principal, &err);
+    http_request_admit(waiting->request, decided, r < 0 && err.code == -EHOSTDOWN ? why : &err);
+    free(waiting);
+}
+
+static int ask_cluster(struct service *service, struct http_request *request, struct err *err) {
+    struct waiting *waiting = mem_zalloc(sizeof *waiting);
+    if (!waiting)
+        return err_set(err, -ENOMEM, "out of memory; try again later");
+    *waiting = (struct waiting){service, request};
+    reviews_ask(service->reviews, bearer_of(request), cluster_was_asked, waiting);
+    return -EINPROGRESS;
 }
 
 int access_authorize(void *arg, struct http_request *request, struct err *err) {
@@ -169,12 +212,15 @@ int access_authorize(void *arg, struct http_request *request, struct err *err) {
     if (!principal)
         return err_set(err, -ENOMEM, "out of memory; try again later");
     http_request_set_user(request, principal, free);
-    return decide(arg, request, principal, err);
+    int r = decide(arg, request, false, principal, err);
+    return r == -EINPROGRESS ? ask_cluster(arg, request, err) : r;
 }
 
 int access_holds(struct service *service, const struct http_request *request, struct err *err) {
     struct principal now = {0};
-    int r = decide(service, request, &now, err);
+    int r = decide(service, request, false, &now, err);
+    if (r == -EINPROGRESS) // long unused, and forgotten: the client comes again, and then it is asked
+        r = err_set(err, -EPERM, "the token has to be looked at again");
     if (r == 0 && !str_eq(now.workspace, request_workspace(request)))
         r = err_set(err, -EACCES, "the token is not for workspace '%s' any more", request_workspace(request));
     return r;

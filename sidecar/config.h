@@ -7,7 +7,8 @@
 
 struct sidecar_config {
     char *data_dir, *tokens, *public_url, *tls_cert, *tls_key, *backup_dir, *restore;
-    struct field_list listen, file_systems, quotas;
+    char *token_review, *token_review_token, *token_review_ca, *token_audience;
+    struct field_list listen, file_systems, quotas, service_accounts;
     bool allow_remote, skip_check;
     uint32_t threads, readers, workers, connections;
     int engine, log_level, log_format;

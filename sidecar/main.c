@@ -12,11 +12,13 @@
 #include "lib/http/tls.h"
 #include "sidecar/access.h"
 #include "sidecar/api.h"
+#include "sidecar/cluster.h"
 #include "sidecar/config.h"
 #include "sidecar/data_dir.h"
-#include "sidecar/engine_choice.h"
 #include "sidecar/engine/sqlite/sqlite.h"
+#include "sidecar/engine_choice.h"
 #include "sidecar/files.h"
+#include "sidecar/reviews.h"
 #include "sidecar/tokens.h"
 
 #define STOP_GRACE_MS 10000
@@ -29,6 +31,9 @@ struct process { // in the order of their making
     struct engine engine;
     struct workq *workers;
     struct tokens *tokens, *admins;
+    struct cluster *cluster;
+    struct review_rule *rules;
+    struct reviews *reviews;
     struct file_systems *files;
     struct service service;
     struct api api;
@@ -96,6 +101,39 @@ static int start_tokens(struct process *p, struct err *err) {
     return r;
 }
 
+static int ask_cluster(void *arg, const char *token, struct review_account *ret, struct err *err) {
+    return cluster_review(((struct process *)arg)->cluster, token, ret, err);
+}
+
+static void workspace_seen(void *arg, const char *workspace) {
+    log_info("workspace", LOG_S("namespace", workspace));
+    (void)set_quota(arg, workspace);
+}
+
+static int start_reviews(struct process *p, struct err *err) {
+    const struct field_list *rules = &p->config.service_accounts;
+    struct cluster_options cluster = {p->config.token_review, p->config.token_review_token, p->config.token_review_ca,
+                                      p->config.token_audience};
+    if (!p->config.token_review)
+        return 0;
+    p->rules = mem_array(rules->count ? rules->count : 1, sizeof *p->rules);
+    int r = p->rules ? 0 : err_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; r == 0 && i < rules->count; i++)
+        r = review_rule_parse(rules->items[i], &p->rules[i], err);
+    if (r == 0)
+        r = cluster_new(&cluster, &p->cluster, err);
+    struct reviews_options options = {ask_cluster, workspace_seen, p, &clock_system, p->rules, rules->count};
+    return r < 0 ? r : reviews_new(&options, &p->reviews, err);
+}
+
+static void stop_reviews(struct process *p) {
+    p->reviews = reviews_free(p->reviews);
+    p->cluster = cluster_free(p->cluster);
+    for (size_t i = 0; p->rules && i < p->config.service_accounts.count; i++)
+        review_rule_done(&p->rules[i]);
+    free(take_ptr(p->rules));
+}
+
 static int start_files(struct process *p, struct err *err) {
     char only[ENGINE_NAME_MAX + 1];
     bool one = tokens_only_workspace(p->tokens, only);
@@ -113,6 +151,7 @@ static int start_api(struct process *p, struct err *err) {
         .backup_folder = p->backup_folder,
         .tokens = p->tokens,
         .admins = p->admins,
+        .reviews = p->reviews,
         .signer = &p->signer,
         .files = p->files,
         .workers = p->workers,
@@ -141,7 +180,7 @@ static int start_http(struct process *p, struct err *err) {
 
 static int start(struct process *p, struct err *err) {
     static int (*const steps[])(struct process *, struct err *) = {
-        start_data, start_engine, start_workers, start_tokens, start_files, start_api, start_http};
+        start_data, start_engine, start_workers, start_tokens, start_reviews, start_files, start_api, start_http};
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
         r = steps[i](p, err);
@@ -154,6 +193,7 @@ static void stop(struct process *p) {
         http_server_stop(p->http, STOP_GRACE_MS);
     }
     // Before the server: what ends here still answers to it.
+    stop_reviews(p);
     p->workers = workq_free(p->workers);
     if (p->engine.self)
         sqlite_engine_close(&p->engine);

@@ -181,6 +181,13 @@ static enum http_step head_step(struct http_connection *c) {
 
 static enum http_step wait_step(struct http_connection *c) {
     struct http_request *request = &c->request;
+    if (c->decided) {
+        c->decided = false;
+        c->answered = c->fd < 0; // nobody is there to be let in
+        if (!c->answered)
+            http_request_let_in(c);
+        return HTTP_STEP_ON;
+    }
     if (!c->answered) {
         if (!c->streams)
             return HTTP_STEP_BLOCKED;
@@ -307,6 +314,8 @@ void http_connection_take(struct http_connection *c, unsigned what) {
         c->answered = true;
     if (what & HTTP_POST_STREAM)
         c->streams = true;
+    if (what & HTTP_POST_ADMIT)
+        c->decided = true;
     if (what & HTTP_POST_RESUME) {
         c->retry = c->stalled || c->retry;
         c->stalled = false;
@@ -321,7 +330,7 @@ static void end_orphan(struct http_connection *c, unsigned what) {
         http_body_abort(c, -ECONNRESET);
         current = NULL;
     }
-    if (sink || what & HTTP_POST_REPLY)
+    if (sink || what & (HTTP_POST_REPLY | HTTP_POST_ADMIT))
         http_connection_destroy(c);
 }
 

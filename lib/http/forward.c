@@ -18,7 +18,7 @@ struct forward {
     struct http_request *request;
     struct http_worker *worker;
     struct http_upstream *upstream;
-    struct http_uplink *link;         // NULL: none at the moment
+    struct http_uplink *link; // NULL: none at the moment
     const struct http_forward_watcher *watcher;
     void *arg;
     struct http_buffer out; // head of the request, or what ends its chunks; sent up to `out_sent`
@@ -27,12 +27,12 @@ struct forward {
     int64_t sent;      // bytes on this connection
     unsigned tries;
     bool may_repeat, chunked;
-    bool takes_body;  // the sink is open
-    bool stalled;     // the sink waits for the upstream
-    bool answering;   // the source is open
-    bool waits;       // the source waits for the upstream
-    bool early;       // the answer came before the body was sent
-    int failed;       // told when the sink ends
+    bool takes_body; // the sink is open
+    bool stalled;    // the sink waits for the upstream
+    bool answering;  // the source is open
+    bool waits;      // the source waits for the upstream
+    bool early;      // the answer came before the body was sent
+    int failed;      // told when the sink ends
 };
 
 // ---- the end ---------------------------------------------------------------------------------------------------------
@@ -66,7 +66,8 @@ static void reply_lost(struct forward *f, int r) {
     else if (r == -EBADMSG)
         http_reply_status(f->request, 502, "bad_answer", "what %s answered is no HTTP; is it the right URL?", name);
     else if (f->may_repeat && http_reply_header(f->request, "Retry-After", "1") == 0)
-        http_reply_status(f->request, 503, "answer_lost", "the connection to %s ended before its answer; ask again", name);
+        http_reply_status(f->request, 503, "answer_lost", "the connection to %s ended before its answer; ask again",
+                          name);
     else
         http_reply_status(f->request, 502, "answer_lost",
                           "the connection to %s ended before its answer: whether the request was carried out is not "

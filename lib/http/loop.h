@@ -50,7 +50,7 @@ struct http_watch {
     struct http_watch *next, **link;
 };
 int http_watch_add(struct http_worker *worker, struct http_watch *watch) must_check; // -errno: of epoll
-void http_watch_remove(struct http_watch *watch); // closes nothing
+void http_watch_remove(struct http_watch *watch);                                    // closes nothing
 
 #define HTTP_SCRATCH (128 * 1024)
 struct http_worker {
@@ -97,7 +97,8 @@ void http_server_unref(struct http_server *server);
 int http_worker_start(struct http_server *server, unsigned index, struct err *err) must_check;
 void http_worker_stop(struct http_worker *worker);
 void http_worker_wake(struct http_worker *worker);
-bool http_worker_is_turning(const struct http_worker *worker); // this thread is it, and takes what is posted before it waits
+bool http_worker_is_turning(
+    const struct http_worker *worker); // this thread is it, and takes what is posted before it waits
 void http_worker_adopt(struct http_worker *worker, struct http_connection *c); // new connection, any thread
 void http_worker_now(struct http_worker *worker);
 

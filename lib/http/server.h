@@ -31,7 +31,7 @@ struct http_options {
     const struct http_table *tables;
     size_t table_count;
     // Before the body is read: 0, or an error that is answered as by http_reply_error. It may set headers and the user.
-    // It must not wait.
+    // It must not wait: with -EINPROGRESS it has arranged for one http_request_admit, which decides.
     int (*authorize)(void *arg, struct http_request *request, struct err *err);
     void *authorize_arg;
     struct http_tls *tls;     // for the TCP listeners; NULL: plain

@@ -21,8 +21,8 @@
 ssize_t http_uplink_read(struct http_uplink *link, void *data, size_t len) {
     if (!link->readable)
         return -EAGAIN;
-    ssize_t n = link->tls ? link->upstream->options.tls->read(link->tls, data, len)
-                          : recv(link->watch.fd, data, len, 0);
+    ssize_t n =
+        link->tls ? link->upstream->options.tls->read(link->tls, data, len) : recv(link->watch.fd, data, len, 0);
     if (n < 0 && !link->tls)
         n = errno == EINTR ? -EAGAIN : -errno;
     if (n == -EAGAIN || (n > 0 && !link->tls && (size_t)n < len && !link->hung_up))
@@ -91,7 +91,8 @@ static void start_anew(struct http_uplink *link) {
 void http_uplink_release(struct http_uplink *link) {
     struct http_pool *pool = pool_of(link);
     bool clean = link->keep_alive && link->body.ended && !link->body.dirty && link->rest_at == link->in.len;
-    if (!clean || link->half_closed || link->broken || link->hung_up || pool->count >= link->upstream->options.idle_max) {
+    if (!clean || link->half_closed || link->broken || link->hung_up ||
+        pool->count >= link->upstream->options.idle_max) {
         http_uplink_close(link);
         return;
     }
@@ -208,8 +209,7 @@ static int open_socket(const struct http_address *address, int *ret, bool *ret_c
 
 static int open_link(struct http_worker *worker, struct http_upstream *upstream, const struct http_address *address,
                      struct http_uplink **ret) {
-    static const struct http_watch watch = {
-        .ready = on_event, .tick = on_tick, .stop = on_stop, .release = on_release};
+    static const struct http_watch watch = {.ready = on_event, .tick = on_tick, .stop = on_stop, .release = on_release};
     struct http_uplink *link = mem_zalloc(sizeof *link);
     if (!link)
         return -ENOMEM;

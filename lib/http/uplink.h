@@ -66,11 +66,11 @@ int http_uplink_take(struct http_worker *worker, struct http_upstream *upstream,
                      const struct http_uplink_ops *ops, void *arg, struct http_uplink **ret) must_check;
 void http_uplink_release(struct http_uplink *link); // keeps it if it can be used again, else closes it
 void http_uplink_close(struct http_uplink *link);
-void http_uplink_half_close(struct http_uplink *link); // tells the server that nobody waits for long
+void http_uplink_half_close(struct http_uplink *link);               // tells the server that nobody waits for long
 void http_uplink_expect(struct http_uplink *link, unsigned seconds); // 0: nothing is awaited
 
 ssize_t http_uplink_write(struct http_uplink *link, const struct iovec *iov, int count); // -EAGAIN or another -errno
-ssize_t http_uplink_read(struct http_uplink *link, void *data, size_t len); // raw; 0: the end
+ssize_t http_uplink_read(struct http_uplink *link, void *data, size_t len);              // raw; 0: the end
 // Reads until the head is there: 1, 0: it is not yet, -ECONNRESET, -EBADMSG.
 int http_uplink_fill(struct http_uplink *link);
 bool http_uplink_heard(const struct http_uplink *link); // has a byte of an answer come?

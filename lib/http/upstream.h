@@ -52,9 +52,10 @@ struct http_forward_watcher {
 
 struct http_forward {
     struct http_upstream *upstream;
-    const char *fields;         // of our own: "Name: value\r\n…"; NULL: none
-    const char *const *without; // of the client's, not passed on, beside those of the connection; NULL-terminated or NULL
-    bool may_repeat;            // asks only, and changes nothing
+    const char *fields; // of our own: "Name: value\r\n…"; NULL: none
+    const char *const
+        *without;    // of the client's, not passed on, beside those of the connection; NULL-terminated or NULL
+    bool may_repeat; // asks only, and changes nothing
     const struct http_forward_watcher *watcher; // NULL: none
     void *arg;
 };

@@ -7,8 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "lib/base/base64.h"
-#include "lib/base/json.h"
+#include "lib/base/jwt.h"
 #include "lib/base/mem.h"
 
 struct account {
@@ -26,8 +25,9 @@ static int read_token(const char *path, struct stat *ret_seen, char **ret, struc
         return err_set(err, -ENOMEM, "out of memory");
     ssize_t n = fd >= 0 && fstat(fd, ret_seen) == 0 ? read(fd, text, ACCOUNT_TOKEN_MAX + 1) : -1;
     if (n < 0)
-        return err_set(err, -errno, "cannot read the token %.120s: %s; mount a projected token there, or give --token-file",
-                       path, err_name(errno));
+        return err_set(err, -errno,
+                       "cannot read the token %.120s: %s; mount a projected token there, or give --token-file", path,
+                       err_name(errno));
     if (n > ACCOUNT_TOKEN_MAX)
         return err_set(err, -EINVAL, "%.120s has more than %d bytes: that is no token", path, ACCOUNT_TOKEN_MAX);
     text[n] = '\0';
@@ -100,28 +100,9 @@ int account_append_field(struct account *account, struct str *out) {
     return str_printf(out, "Authorization: Bearer %s\r\n", account->token);
 }
 
-// "HEADER.PAYLOAD.SIGNATURE" of a JWT: the payload, in base64url without padding.
-static struct json *payload_of(const char *token) {
-    const char *begin = strchr(token, '.'), *end = begin ? strchr(begin + 1, '.') : NULL;
-    struct str text cleanup_str = {0};
-    char *bytes cleanup_free = NULL;
-    size_t len = 0;
-    struct json *payload = NULL;
-    if (!end || str_append_bytes(&text, begin + 1, (size_t)(end - begin - 1)) < 0 || !text.len)
-        return NULL;
-    for (size_t i = 0; i < text.len; i++)
-        text.data[i] = text.data[i] == '-' ? '+' : text.data[i] == '_' ? '/' : text.data[i];
-    while (text.len % 4 && str_append(&text, "=") == 0)
-        continue;
-    if (text.failed || base64_decode(text.data, text.len, &bytes, &len) < 0 ||
-        json_parse(bytes, len, ACCOUNT_TOKEN_MAX, &payload, NULL) < 0)
-        return NULL;
-    return payload;
-}
-
 char *account_namespace(struct account *account) {
     LOCK_SCOPE(&account->lock);
-    struct json *payload cleanup(json_freep) = payload_of(account->token);
+    struct json *payload cleanup(json_freep) = jwt_payload(account->token);
     const struct json *cluster = payload ? json_get(payload, "kubernetes.io") : NULL;
     return cluster ? mem_strdup(json_get_text(cluster, "namespace")) : NULL;
 }

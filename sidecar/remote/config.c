@@ -24,10 +24,7 @@ static const char *const format_names[] = {"auto", "json", "text", NULL};       
         .fallback = by_default                                                                                         \
     }
 #define CHOICE(flag, member, names, by_default, about)                                                                 \
-    {                                                                                                                  \
-        .name = flag, .type = FIELD_CHOICE, .offset = C(member), .fallback = by_default, .choices = names,             \
-        .help = about                                                                                                  \
-    }
+    { .name = flag, .type = FIELD_CHOICE, .offset = C(member), .fallback = by_default, .choices = names, .help = about }
 static const struct field rows[] = {
     CHOICE("engine", engine, engine_names, "remote", "pass everything on to a store"),
     TEXT("store-url", store_url, "URL", "the store: http://HOST[:PORT], https://HOST[:PORT] or unix:PATH"),
@@ -87,9 +84,9 @@ static int parse_url(struct remote_config *config, struct err *err) {
         return err_set(err, -ENOMEM, "out of memory");
     bool rest = host[len] && !str_eq(host + len, "/");
     if (!*config->host || rest || str_to_u64(config->port, 1, 65535, &number) < 0)
-        return err_set(err, -EINVAL,
-                       "--store-url '%.100s' is no URL without a path, such as http://stowage-store.stowage-system:3500",
-                       url);
+        return err_set(
+            err, -EINVAL,
+            "--store-url '%.100s' is no URL without a path, such as http://stowage-store.stowage-system:3500", url);
     return 0;
 }
 

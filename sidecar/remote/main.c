@@ -43,8 +43,8 @@ static int start_store(struct process *p, struct err *err) {
     const struct remote_config *config = &p->config;
     bool v6 = config->host && strchr(config->host, ':');
     char *name cleanup_free = mem_printf("the store %s", config->store_url);
-    char *host cleanup_free = config->unix_path ? mem_strdup("localhost")
-                                                : mem_printf(v6 ? "[%s]:%s" : "%s:%s", config->host, config->port);
+    char *host cleanup_free =
+        config->unix_path ? mem_strdup("localhost") : mem_printf(v6 ? "[%s]:%s" : "%s:%s", config->host, config->port);
     struct http_upstream_options options = {
         .name = name, .host = host, .remedy = "Try again; if it stays so, look whether its pod runs"};
     if (!name || !host)
@@ -96,7 +96,7 @@ static int write_sdk_files(struct process *p, struct err *err) {
 
 static int start(struct process *p, struct err *err) {
     static int (*const steps[])(struct process *, struct err *) = {start_account, start_store, start_locator,
-                                                                    start_routes,  start_http,  write_sdk_files};
+                                                                   start_routes,  start_http,  write_sdk_files};
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
         r = steps[i](p, err);

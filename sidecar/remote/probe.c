@@ -53,7 +53,7 @@ int probe_ready(const char *address, struct err *err) {
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) < 0)
         return err_set(err, -errno, "%.100s: %s", address, err_name(errno));
-    for (ssize_t n = 1; n > 0 && len < sizeof answer - 1; len += n > 0 ? (size_t)n : 0)
+    for (ssize_t n = 1; n > 0 && len<sizeof answer - 1; len += n> 0 ? (size_t)n : 0)
         n = recv(fd, answer + len, sizeof answer - 1 - len, 0);
     answer[len] = '\0';
     if (str_starts(answer, "HTTP/1.1 200 "))

@@ -8,7 +8,6 @@
 #include "lib/base/str.h"
 #include "sidecar/remote/account.h"
 
-
 // Who asks is the pod, whatever the application sends; where it asked is needed for links to objects.
 static const char *const own_fields[] = {"Authorization", "X-Forwarded-Host", "X-Forwarded-Proto",
                                          "Stowage-Local-Links", NULL};
@@ -54,7 +53,8 @@ static void handle_api(void *arg, struct http_request *request) {
 }
 
 static void handle_as_it_is(void *arg, struct http_request *request) {
-    struct http_forward forward = {.upstream = ((struct remote *)arg)->store, .without = own_fields, .may_repeat = true};
+    struct http_forward forward = {
+        .upstream = ((struct remote *)arg)->store, .without = own_fields, .may_repeat = true};
     http_forward(request, &forward);
 }
 
@@ -78,8 +78,9 @@ static void handle_metrics(void *arg, struct http_request *request) {
 #define ROUTE(method, path, name)                                                                                      \
     { method, path, true, HTTP_BODY_STREAM, 0, handle_api, name, "Passed on to the store", 0 }
 static const struct http_route api_rows[] = {
-    ROUTE(HTTP_GET, "/", "root"),           ROUTE(HTTP_GET, "/{path...}", "get"),   ROUTE(HTTP_HEAD, "/{path...}", "head"),
-    ROUTE(HTTP_PUT, "/{path...}", "put"),   ROUTE(HTTP_POST, "/{path...}", "post"), ROUTE(HTTP_DELETE, "/{path...}", "delete"),
+    ROUTE(HTTP_GET, "/", "root"),           ROUTE(HTTP_GET, "/{path...}", "get"),
+    ROUTE(HTTP_HEAD, "/{path...}", "head"), ROUTE(HTTP_PUT, "/{path...}", "put"),
+    ROUTE(HTTP_POST, "/{path...}", "post"), ROUTE(HTTP_DELETE, "/{path...}", "delete"),
 };
 static const struct http_route process_rows[] = {
     {HTTP_GET, "/healthz", false, HTTP_BODY_NONE, 0, handle_health, "healthz", "The process runs", 0},

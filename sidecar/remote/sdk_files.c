@@ -14,7 +14,8 @@
 #define LOCAL_TOKEN "stowage-local"
 
 static int write_file(const char *folder, const char *name, const char *text, struct err *err) {
-    char *path cleanup_free = mem_printf("%s/%s", folder, name), *partial cleanup_free = mem_printf("%s/.%s", folder, name);
+    char *path cleanup_free = mem_printf("%s/%s", folder, name),
+               *partial cleanup_free = mem_printf("%s/.%s", folder, name);
     if (!path || !partial)
         return err_set(err, -ENOMEM, "out of memory");
     int fd cleanup_close = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
