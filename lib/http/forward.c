@@ -27,6 +27,7 @@ struct forward {
     int64_t sent;      // bytes on this connection
     unsigned tries;
     bool may_repeat, chunked;
+    bool has_body;   // and the sink is not open yet: before there is a connection, nothing is read
     bool takes_body; // the sink is open
     bool stalled;    // the sink waits for the upstream
     bool answering;  // the source is open
@@ -205,6 +206,10 @@ static void look_for_answer(struct forward *f) {
         pass_answer(f, &head, status);
 }
 
+static int take_piece(void *arg, const void *data, size_t len, struct err *err);
+static void body_ended(void *arg, struct http_request *request, int rc);
+static const struct http_sink sink = {take_piece, body_ended};
+
 // ---- the request ---------------------------------------------------------------------------------------------------------
 
 // Sends what is left of `out`, then the piece. 1: all of both, 0: blocked, -errno.
@@ -246,6 +251,19 @@ static void flush(struct forward *f) {
         look_for_answer(f);
 }
 
+static void proceed(struct forward *f) {
+    if (f->has_body) {
+        f->has_body = false;
+        f->takes_body = true;
+        http_request_stream(f->request, NULL, &sink, f);
+    } else if (!f->takes_body) {
+        flush(f);
+    } else if (f->stalled) {
+        f->stalled = false;
+        http_request_resume(f->request);
+    }
+}
+
 static void on_ready(void *arg) {
     struct forward *f = arg;
     if (f->answering) {
@@ -256,7 +274,7 @@ static void on_ready(void *arg) {
         return;
     }
     if (!f->takes_body) {
-        flush(f);
+        proceed(f);
         return;
     }
     int r = f->link->readable ? http_uplink_fill(f->link) : 0;
@@ -293,12 +311,8 @@ static void start(struct forward *f, bool fresh) {
         give_up(f, r);
         return;
     }
-    if (f->takes_body && f->stalled && f->link->connected) {
-        f->stalled = false;
-        http_request_resume(f->request);
-    } else if (!f->takes_body && f->link->connected) {
-        flush(f);
-    }
+    if (f->link->connected)
+        proceed(f);
 }
 
 // ---- the body, as the client sends it --------------------------------------------------------------------------------------
@@ -326,6 +340,7 @@ static void body_ended(void *arg, struct http_request *request, int rc) {
     } else if (f->failed) {
         give_up(f, f->failed);
     } else if (f->early) {
+        f->link->spoiled = true;
         look_for_answer(f);
     } else if (rc < 0) {
         http_reply_error(request, http_request_error(request));
@@ -400,7 +415,6 @@ static int compose(struct forward *f, const struct http_forward *forward) {
 }
 
 void http_forward(struct http_request *request, const struct http_forward *forward) {
-    static const struct http_sink sink = {take_piece, body_ended};
     struct forward *f = mem_zalloc(sizeof *f);
     if (!f) {
         if (forward->watcher)
@@ -421,18 +435,7 @@ void http_forward(struct http_request *request, const struct http_forward *forwa
     }
     request->left = client_left;
     request->left_arg = f;
-    bool has_body = request->head.chunked || request->head.content_length > 0;
-    if (!has_body) {
-        start(f, false);
-        return;
-    }
-    f->takes_body = true;
-    f->may_repeat = false;
+    f->has_body = request->head.chunked || request->head.content_length > 0;
+    f->may_repeat = f->may_repeat && !f->has_body;
     start(f, false);
-    if (f->failed) { // at once: the client need not send its body first
-        f->takes_body = false;
-        give_up(f, f->failed);
-        return;
-    }
-    http_request_stream(request, NULL, &sink, f);
 }

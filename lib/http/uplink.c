@@ -91,7 +91,7 @@ static void start_anew(struct http_uplink *link) {
 void http_uplink_release(struct http_uplink *link) {
     struct http_pool *pool = pool_of(link);
     bool clean = link->keep_alive && link->body.ended && !link->body.dirty && link->rest_at == link->in.len;
-    if (!clean || link->half_closed || link->broken || link->hung_up ||
+    if (!clean || link->half_closed || link->broken || link->spoiled || link->hung_up ||
         pool->count >= link->upstream->options.idle_max) {
         http_uplink_close(link);
         return;

@@ -51,7 +51,9 @@ struct http_uplink {
     void *arg;
     void *tls;
     struct http_uplink *next; // in the pool
-    bool connected, kept, was_kept, readable, writable, hung_up, half_closed, broken;
+    bool connected, kept, was_kept, readable, writable, hung_up, half_closed;
+    bool broken;  // its time was up
+    bool spoiled; // it has half a request
     int64_t deadline_ns;
     struct http_buffer in; // the head of the answer and what came with it
     size_t head_len, rest_at;
