@@ -61,3 +61,12 @@ struct http_forward {
 };
 // Passes the request on and answers it; method, target and body go as they came. What stands in `forward` is copied.
 void http_forward(struct http_request *request, const struct http_forward *forward);
+
+// A GET of our own whose answer goes on, such as an event stream. Both on the loop of `request`, which may be long gone by then.
+struct http_subscriber {
+    int (*bytes)(void *arg, const char *data, size_t len); // of a 200; non-zero ends it
+    void (*ended)(void *arg);                              // exactly once: over, refused, cut, or the server stops
+};
+// -errno: it could not begin, and nothing is called.
+int http_subscribe(struct http_request *request, struct http_upstream *upstream, const char *target, const char *fields,
+                   const struct http_subscriber *subscriber, void *arg) must_check;

@@ -13,6 +13,7 @@
 #include "lib/base/mem.h"
 #include "lib/http/tls.h"
 #include "sidecar/remote/account.h"
+#include "sidecar/remote/cache.h"
 #include "sidecar/remote/config.h"
 #include "sidecar/remote/locator.h"
 #include "sidecar/remote/probe.h"
@@ -61,10 +62,9 @@ static int start_locator(struct process *p, struct err *err) {
 }
 
 static int start_routes(struct process *p, struct err *err) {
-    (void)err;
     p->remote = (struct remote){.store = p->store, .account = p->account, .local_links = p->config.local_links};
     remote_tables(&p->remote, p->tables);
-    return 0;
+    return p->config.cache ? cache_new(p->config.cache, &p->remote, &p->remote.cache, err) : 0;
 }
 
 static int start_http(struct process *p, struct err *err) {
@@ -107,6 +107,7 @@ static void stop(struct process *p) {
     if (p->http)
         http_server_stop(p->http, STOP_GRACE_MS);
     p->http = http_server_free(p->http);
+    p->remote.cache = cache_free(p->remote.cache);
     if (!locator_stop(p->locator))
         return; // it uses the rest until the process ends
     p->store = http_upstream_free(p->store);
