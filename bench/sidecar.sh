@@ -85,7 +85,7 @@ PY
 
 main() {
     local round
-    install_for build bench-store
+    install_for build
     trap clean_up EXIT INT TERM
     work=$(mktemp -d "${SIDECAR_DIR:-/var/tmp}/stowage-bench-sidecar.XXXXXX")
     serve store "$PORT" --data-dir "$work/store"
