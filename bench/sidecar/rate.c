@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Asks one server at a fixed rate, whatever its answers take, and prints how long they took: "NAME VALUE UNIT" lines.
+// Asks servers at a fixed rate, whatever their answers take, and prints how long they took: "NUMBER NAME VALUE UNIT" lines, a
+// server's number being that of its port.
 //
-// usage: bench-sidecar-rate [-c CLIENTS] [-r RATE] [-s SECONDS] [-k KEYS] [-t TOKEN] kv-get|queue-send PORT
+// usage: bench-sidecar-rate [-c CLIENTS] [-r RATE] [-s SECONDS] [-k KEYS] [-t TOKEN] kv-get|queue-send PORT...
+//
+// The servers have turns of a quarter of a second, SECONDS each together: what else happens on the machine and its disk happens
+// to all of them alike. CLIENTS connections and RATE are of the one whose turn it is.
 //
 // A request is due at a time of its own. It counts from when it was written; when all connections are still busy then, from
 // when it was due, so that a server which stops for a while pays for all that would have been asked meanwhile.
@@ -21,23 +25,31 @@
 #include "lib/base/mem.h"
 
 #define WARM_UP_NS NS_PER_S
+#define TURN_NS (250 * NS_PER_MS)
+#define SIDES_MAX 4
 #define SILENCE_S 30
 #define MESSAGE "{\"message\":\"%020llu:%0235d\"}" // 256 bytes of text
 
 struct connection {
-    int fd;
+    int fd, side;
     bool busy;
     int64_t begun;
     size_t length;
     char in[16384];
 };
 
-static long clients = 16, rate = 1000, seconds = 10, keys = 1000, failed;
+static long clients = 16, rate = 1000, seconds = 10, keys = 1000;
 static const char *token = "";
 static bool sends;
-static struct connection *all;
-static int64_t *took, begin_ns;
-static size_t count;
+static struct connection *all; // `clients` of each side
+static struct side {
+    uint16_t port;
+    int64_t *took;
+    size_t count;
+    long failed;
+} sides[SIDES_MAX];
+static int side_count;
+static int64_t begin_ns;
 static unsigned long long serial;
 
 static void die(const char *what) {
@@ -96,19 +108,20 @@ static void receive(struct connection *at) {
     at->length += (size_t)n;
     if (!is_whole(at))
         return;
-    if (at->in[9] != '2' && ++failed == 1)
+    struct side *side = &sides[at->side];
+    if (at->in[9] != '2' && ++side->failed == 1)
         (void)fprintf(stderr, "bench-sidecar-rate: refused: %.*s\n", 300, at->in);
     at->busy = false;
     if (at->begun >= begin_ns)
-        took[count++] = clock_monotonic(&clock_system) - at->begun;
+        side->took[side->count++] = clock_monotonic(&clock_system) - at->begun;
 }
 
-static struct connection *free_one(void) {
-    static long last;
+static struct connection *free_one(int side) {
+    static long last[SIDES_MAX];
     for (long i = 0; i < clients; i++) {
-        struct connection *at = &all[(last + i) % clients];
+        struct connection *at = &all[side * clients + (last[side] + i) % clients];
         if (!at->busy) {
-            last = (last + i + 1) % clients;
+            last[side] = (last[side] + i + 1) % clients;
             return at;
         }
     }
@@ -117,24 +130,27 @@ static struct connection *free_one(void) {
 
 static long busy(void) {
     long n = 0;
-    for (long i = 0; i < clients; i++)
+    for (long i = 0; i < clients * side_count; i++)
         n += all[i].busy;
     return n;
 }
 
-static void run(uint16_t port) {
+static void run(void) {
     struct epoll_event events[64];
     int epoll = epoll_create1(EPOLL_CLOEXEC);
-    for (long i = 0; i < clients; i++)
-        open_connection(&all[i], epoll, port);
-    int64_t step = NS_PER_S / rate, due = clock_monotonic(&clock_system), end = due + WARM_UP_NS + seconds * NS_PER_S;
-    begin_ns = due + WARM_UP_NS;
+    for (long i = 0; i < clients * side_count; i++) {
+        all[i].side = (int)(i / clients);
+        open_connection(&all[i], epoll, sides[all[i].side].port);
+    }
+    int64_t step = NS_PER_S / rate, start = clock_monotonic(&clock_system), due = start;
+    int64_t end = start + (WARM_UP_NS + seconds * NS_PER_S) * side_count;
+    begin_ns = start + WARM_UP_NS * side_count;
     bool late = false;
     serial = (unsigned long long)clock_wall(&clock_system); // other messages than those of any other run
     while (due < end || busy() > 0) {
         int64_t now = clock_monotonic(&clock_system);
         struct connection *at = NULL;
-        while (due < end && now >= due && (at = free_one())) {
+        while (due < end && now >= due && (at = free_one((int)((due - start) / TURN_NS % side_count)))) {
             ask(at, due, late);
             due += step;
             late = false;
@@ -159,9 +175,26 @@ static int compare(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-static double at_part(double part) {
-    size_t i = (size_t)((double)count * part);
-    return (double)took[i < count ? i : count - 1] / 1e6;
+static double at_part(const struct side *side, double part) {
+    size_t i = (size_t)((double)side->count * part);
+    return (double)side->took[i < side->count ? i : side->count - 1] / 1e6;
+}
+
+static long tell(int number) {
+    static const struct {
+        const char *name;
+        double part;
+    } parts[] = {{"p50", 0.50}, {"p90", 0.90}, {"p99", 0.99}};
+    struct side *side = &sides[number];
+    if (side->count == 0)
+        return 1;
+    qsort(side->took, side->count, sizeof *side->took, compare);
+    printf("%d rate %.0f 1/s\n%d failed %ld requests\n", number, (double)side->count / (double)seconds, number,
+           side->failed);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        printf("%d %s %.4f ms\n", number, parts[i].name, at_part(side, parts[i].part));
+    free(side->took);
+    return side->failed;
 }
 
 static long number(const char *text, long most) {
@@ -190,24 +223,25 @@ int main(int argc, char **argv) {
         else
             return 2;
     }
-    if (argc - optind != 2 || (strcmp(argv[optind], "kv-get") != 0 && strcmp(argv[optind], "queue-send") != 0)) {
-        (void)fprintf(stderr, "usage: bench-sidecar-rate [FLAGS] kv-get|queue-send PORT\n");
+    if (argc - optind < 2 || argc - optind > 1 + SIDES_MAX ||
+        (strcmp(argv[optind], "kv-get") != 0 && strcmp(argv[optind], "queue-send") != 0)) {
+        (void)fprintf(stderr, "usage: bench-sidecar-rate [FLAGS] kv-get|queue-send PORT...\n");
         return 2;
     }
     sends = strcmp(argv[optind], "queue-send") == 0;
-    uint16_t port = (uint16_t)number(argv[optind + 1], UINT16_MAX);
-    all = mem_array((size_t)clients, sizeof *all);
-    took = mem_array((size_t)(seconds * rate + clients), sizeof *took);
-    if (!all || !took)
-        die("memory");
+    side_count = argc - optind - 1;
+    all = mem_array((size_t)(clients * side_count), sizeof *all);
+    for (int i = 0; i < side_count; i++) {
+        sides[i].port = (uint16_t)number(argv[optind + 1 + i], UINT16_MAX);
+        sides[i].took = mem_array((size_t)(2 * seconds * rate + clients), sizeof *sides[i].took);
+        if (!all || !sides[i].took)
+            die("memory");
+    }
     (void)prctl(PR_SET_TIMERSLACK, 1UL); // requests are due to the microsecond
-    run(port);
-    if (count == 0)
-        return 1;
-    qsort(took, count, sizeof *took, compare);
-    printf("rate %.0f 1/s\np50 %.4f ms\np90 %.4f ms\np99 %.4f ms\nfailed %ld requests\n",
-           (double)count / (double)seconds, at_part(0.50), at_part(0.90), at_part(0.99), failed);
+    run();
+    long failed = 0;
+    for (int i = 0; i < side_count; i++)
+        failed += tell(i);
     free(all);
-    free(took);
     return failed > 0;
 }
