@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
-#include "lib/base/str.h"
+#include "lib/http/hop.h"
 #include "lib/http/uplink.h"
 
 #define TRIES 3
@@ -111,46 +111,13 @@ static void close_answer(void *arg) {
     forward_free(f);
 }
 
-static bool names_field(const char *list, const char *name) { // "a, b" of Connection
-    size_t len = strlen(name);
-    for (const char *at = list; at && *at; at += strcspn(at, ",")) {
-        at += strspn(at, " \t,");
-        size_t n = strcspn(at, " \t,");
-        if (n == len && strncasecmp(at, name, n) == 0)
-            return true;
-    }
-    return false;
-}
-
-// Of a connection, not of a message (RFC 9110, 7.6.1), or set anew by whoever sends.
-static bool is_of_connection(const struct http_head *head, const char *name) {
-    static const char *const names[] = {"Connection", "Content-Length", "Transfer-Encoding", "Keep-Alive", "TE",
-                                        "Trailer",    "Upgrade",        "Proxy-Connection",  "Expect"};
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (str_eq_nocase(name, names[i]))
-            return true;
-    return names_field(http_head_field(head, "Connection"), name);
-}
-
-static int copy_fields(struct forward *f, const struct http_head *head) {
-    static const char *const own[] = {"Date", "X-Request-Id", "Content-Type"}; // the server writes these
-    for (size_t i = 0; i < head->count; i++) {
-        bool skip = is_of_connection(head, head->fields[i].name);
-        for (size_t j = 0; !skip && j < ARRAY_SIZE(own); j++)
-            skip = str_eq_nocase(head->fields[i].name, own[j]);
-        if (!skip && http_reply_header(f->request, head->fields[i].name, head->fields[i].value) < 0)
-            return -ENOMEM;
-    }
-    return 0;
-}
-
 static void pass_answer(struct forward *f, const struct http_head *head, unsigned status) {
     static const struct http_source source = {read_answer, close_answer};
     struct http_request *request = f->request;
     const char *type = http_head_field(head, "Content-Type");
     bool has_length = head->content_length >= 0 && !head->chunked, asks_head = request->head.method == HTTP_HEAD;
     size_t len = 0;
-    if (copy_fields(f, head) < 0) {
+    if (http_hop_answer(request, head) < 0) {
         request->reply.head.len = 0;
         give_up(f, -ENOMEM);
         return;
@@ -373,47 +340,6 @@ static void client_left(void *arg, bool wholly) {
 
 // ---- begin -----------------------------------------------------------------------------------------------------------------
 
-static bool is_listed(const char *const *list, const char *name) {
-    for (; list && *list; list++)
-        if (str_eq_nocase(*list, name))
-            return true;
-    return false;
-}
-
-static int put(struct http_buffer *out, const char *text) {
-    return http_buffer_append(out, text, strlen(text));
-}
-
-static int put_field(struct http_buffer *out, const char *name, const char *value) {
-    return put(out, name) < 0 || put(out, ": ") < 0 || put(out, value) < 0 ? -ENOMEM : put(out, "\r\n");
-}
-
-static int compose(struct forward *f, const struct http_forward *forward) {
-    const struct http_head *head = &f->request->head;
-    struct http_buffer *out = &f->out;
-    char length[32];
-    int r = http_buffer_reserve(out, 1024 + head->target.len);
-    r = r < 0 ? r : put(out, http_method_name(head->method));
-    r = r < 0 ? r : put(out, " ");
-    r = r < 0 ? r : http_buffer_append(out, head->target.data, head->target.len);
-    r = r < 0 ? r : put(out, " HTTP/1.1\r\n");
-    r = r < 0 ? r : put_field(out, "Host", f->upstream->options.host);
-    for (size_t i = 0; r == 0 && i < head->count; i++) {
-        const char *name = head->fields[i].name;
-        if (!str_eq_nocase(name, "Host") && !is_of_connection(head, name) && !is_listed(forward->without, name))
-            r = put_field(out, name, head->fields[i].value);
-    }
-    (void)snprintf(length, sizeof length, "%" PRId64, head->content_length);
-    bool has_body = head->chunked || head->content_length > 0;
-    bool says = has_body || head->method == HTTP_PUT || head->method == HTTP_POST || head->method == HTTP_DELETE;
-    if (r == 0 && head->chunked)
-        r = put_field(out, "Transfer-Encoding", "chunked");
-    else if (r == 0 && says)
-        r = put_field(out, "Content-Length", length);
-    r = r < 0 ? r : put(out, forward->fields ? forward->fields : "");
-    return r < 0 ? r : put(out, "\r\n");
-}
-
 void http_forward(struct http_request *request, const struct http_forward *forward) {
     struct forward *f = mem_zalloc(sizeof *f);
     if (!f) {
@@ -429,7 +355,7 @@ void http_forward(struct http_request *request, const struct http_forward *forwa
                           .arg = forward->arg,
                           .may_repeat = forward->may_repeat,
                           .chunked = request->head.chunked};
-    if (compose(f, forward) < 0) {
+    if (http_hop_request(&f->out, &request->head, forward) < 0) {
         give_up(f, -ENOMEM);
         return;
     }
