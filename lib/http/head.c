@@ -223,8 +223,11 @@ int http_head_parse_answer(char *data, size_t len, struct http_head *ret, unsign
         r = check_unique(ret, err);
     if (r == 0)
         r = check_framing(ret, err);
-    if (r < 0)
-        return err->code = -EBADMSG;
+    if (r < 0) {
+        if (err)
+            err->code = -EBADMSG; // a status to refuse with is for requests
+        return -EBADMSG;
+    }
     const char *status = ret->target.data, *connection = http_head_field(ret, "Connection");
     *ret_status = (unsigned)((status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0'));
     ret->keep_alive = !ret->http_1_0 && !(connection && strcasestr(connection, "close"));

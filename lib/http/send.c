@@ -12,7 +12,8 @@
 #include "lib/http/status.h"
 
 #define FILE_STEP (1024 * 1024) // by one sendfile
-#define SOURCE_STEP (16 * 1024) // by one read of a source
+#define SOURCE_STEP (16 * 1024) // by one read of a source, which may hold its memory for long while it waits
+#define LARGE_STEP (64 * 1024)  // of one that owes as much
 #define CHUNK_HEAD 8            // "xxxxxx\r\n"
 #define TURNS 8
 #define HEAD_ROOM 512 // for all but the handler's fields: fixed texts, and a type of at most 127 bytes
@@ -167,10 +168,11 @@ static int send_file(struct http_connection *c) {
 static int next_piece(struct http_connection *c) {
     struct http_reply *reply = &c->request.reply;
     bool sized = reply->source_left >= 0, chunked = !sized && !c->request.head.http_1_0;
-    size_t most = sized && reply->source_left < SOURCE_STEP ? (size_t)reply->source_left : SOURCE_STEP;
-    if (http_buffer_reserve(&c->out, 0) < 0 || c->out.cap < SOURCE_STEP + 32) {
+    size_t step = reply->source_left >= LARGE_STEP ? LARGE_STEP : SOURCE_STEP;
+    size_t most = sized && (size_t)reply->source_left < step ? (size_t)reply->source_left : step;
+    if (http_buffer_reserve(&c->out, 0) < 0 || c->out.cap < step + 32) {
         c->out.len = 0;
-        if (http_buffer_reserve(&c->out, SOURCE_STEP + 32) < 0)
+        if (http_buffer_reserve(&c->out, step + 32) < 0)
             return -ENOMEM;
     }
     int64_t n = reply->source.read(reply->source_arg, c->out.data + CHUNK_HEAD, most);

@@ -47,8 +47,10 @@ int kube_review_token(const struct kube *kube, const char *token, const char *au
     if (!review)
         return err_set(err, -ENOMEM, "out of memory");
     int r = kube_create(kube, COLLECTION, review, &answer, err);
+    if (r == -EPERM) // it is our own token that is not taken
+        return err_wrap(err, -EACCES, "may not ask the API server");
     if (r < 0)
-        return r == -EPERM ? err->code = -EACCES : r; // it is our own token that is not taken
+        return r;
     const struct json *status = json_get(answer, "status"), *user = status ? json_get(status, "user") : NULL;
     if (!status || !json_get_bool(status, "authenticated", false))
         return err_set(err, -EPERM, "the cluster does not take the token: it is over, or its pod is gone");
