@@ -86,7 +86,7 @@ static int parse_url(struct remote_config *config, struct err *err) {
     if (!*config->host || rest || str_to_u64(config->port, 1, 65535, &number) < 0)
         return err_set(
             err, -EINVAL,
-            "--store-url '%.100s' is no URL without a path, such as http://stowage-store.stowage-system:3500", url);
+            "--store-url '%.100s' is no URL without a path, such as http://stowage-store.stowage:3500", url);
     return 0;
 }
 
