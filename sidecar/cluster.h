@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tokens of a Kubernetes cluster: what sidecar/reviews.h asks, answered by the API server.
+//
+// Why:     part of stowage-sidecar-cluster only (sidecar/program.h); elsewhere these functions are not there, hence weak.
 #pragma once
 
 #include "sidecar/reviews.h"
@@ -11,10 +13,13 @@ struct cluster_options {
     const char *audience; // that tokens must be for
 };
 
+#define maybe __attribute__((weak))
+
 struct cluster;
-int cluster_new(const struct cluster_options *options, struct cluster **ret, struct err *err) must_check;
-struct cluster *cluster_free(struct cluster *cluster);
+maybe int cluster_new(const struct cluster_options *options, struct cluster **ret, struct err *err) must_check;
+maybe struct cluster *cluster_free(struct cluster *cluster);
 DEFINE_CLEANUP(cluster)
 
 // For reviews_options.ask.
-int cluster_review(struct cluster *cluster, const char *token, struct review_account *ret, struct err *err) must_check;
+maybe int cluster_review(struct cluster *cluster, const char *token, struct review_account *ret,
+                         struct err *err) must_check;

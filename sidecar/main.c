@@ -16,8 +16,8 @@
 #include "sidecar/config.h"
 #include "sidecar/data_dir.h"
 #include "sidecar/engine/sqlite/sqlite.h"
-#include "sidecar/engine_choice.h"
 #include "sidecar/files.h"
+#include "sidecar/program.h"
 #include "sidecar/reviews.h"
 #include "sidecar/tokens.h"
 
@@ -116,6 +116,8 @@ static int start_reviews(struct process *p, struct err *err) {
                                       p->config.token_audience};
     if (!p->config.token_review)
         return 0;
+    if (!cluster_new) // not reached: --token-review is for stowage-sidecar-cluster
+        return err_set(err, -ENOSYS, "this program knows no clusters: run stowage-sidecar");
     p->rules = mem_array(rules->count ? rules->count : 1, sizeof *p->rules);
     int r = p->rules ? 0 : err_set(err, -ENOMEM, "out of memory");
     for (size_t i = 0; r == 0 && i < rules->count; i++)
@@ -128,7 +130,7 @@ static int start_reviews(struct process *p, struct err *err) {
 
 static void stop_reviews(struct process *p) {
     p->reviews = reviews_free(p->reviews);
-    p->cluster = cluster_free(p->cluster);
+    p->cluster = p->cluster ? cluster_free(p->cluster) : NULL;
     for (size_t i = 0; p->rules && i < p->config.service_accounts.count; i++)
         review_rule_done(&p->rules[i]);
     free(take_ptr(p->rules));
@@ -264,8 +266,9 @@ int main(int argc, char **argv) {
     struct process p = {0};
     struct err err = ERR_NONE;
     sigset_t set = handled_signals();
-    if (engine_is_remote(argc, argv)) {
-        (void)engine_become_remote(argv, &err);
+    const char *other = program_wanted(argc, argv);
+    if (other) {
+        (void)program_become(other, argv, &err);
         (void)fprintf(stderr, "stowage-sidecar: %s\n", err_text(&err));
         return 1;
     }
