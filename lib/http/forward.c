@@ -126,6 +126,7 @@ static void pass_answer(struct forward *f, const struct http_head *head, unsigne
     if (f->watcher)
         f->watcher->answered(f->arg, status, head, whole, len);
     http_uplink_expect(f->link, 0);
+    f->link->spoiled = f->link->spoiled || f->out_sent < f->out.len;
     if (!whole) {
         f->answering = true;
         request->left = NULL; // the source is told by its close
@@ -289,8 +290,10 @@ static int take_piece(void *arg, const void *data, size_t len, struct err *err) 
     if (f->failed || f->early)
         return err_set(err, -ECANCELED, "the answer is there before the body");
     int r = f->link ? send_on(f, data, len) : 0;
-    if (r > 0)
+    if (r > 0) {
+        http_uplink_expect(f->link, 0); // now it is the client's turn
         return 0;
+    }
     f->stalled = true;
     if (r < 0)
         lose(f, r); // resumes, with another connection or with its failure

@@ -55,6 +55,7 @@ struct visit { // a request that is passed on
     struct space *space; // of a read
     struct cache_key key;
     uint32_t seen;
+    bool watched; // already when it was sent: a change between its reading and the watch's begin would be missed
     bool writes;
 };
 
@@ -254,7 +255,7 @@ static void answered(void *arg, unsigned status, const struct http_head *head, c
         change(visit->cache, &visit->key);
         return;
     }
-    bool same = *slot_of(visit->space, visit->key.key) == visit->seen && is_usable(visit->space);
+    bool same = visit->watched && *slot_of(visit->space, visit->key.key) == visit->seen && is_usable(visit->space);
     if (same && status == 200 && body && etag && strlen(etag) < sizeof(((struct entry *)0)->etag) &&
         !http_head_field(head, "Stowage-Expires-Ms"))
         keep(visit->space, visit->key.key, etag, body, len);
@@ -297,6 +298,7 @@ static bool look_up(struct cache *cache, struct http_request *request, struct vi
         *ret_watch = space;
     }
     visit->seen = *slot_of(space, visit->key.key);
+    visit->watched = is_usable(space);
     if (!entry)
         return false;
     unlink_entry(cache, entry);
