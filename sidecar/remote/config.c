@@ -84,9 +84,8 @@ static int parse_url(struct remote_config *config, struct err *err) {
         return err_set(err, -ENOMEM, "out of memory");
     bool rest = host[len] && !str_eq(host + len, "/");
     if (!*config->host || rest || str_to_u64(config->port, 1, 65535, &number) < 0)
-        return err_set(
-            err, -EINVAL,
-            "--store-url '%.100s' is no URL without a path, such as http://stowage-store.stowage:3500", url);
+        return err_set(err, -EINVAL,
+                       "--store-url '%.100s' is no URL without a path, such as http://stowage-store.stowage:3500", url);
     return 0;
 }
 

@@ -10,28 +10,34 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
-#define AGAIN_S 30 // a name that works is looked up so often
-#define STOP_S 2
+#define AGAIN_S 30   // a name that works is looked up so often
+#define PATIENCE_S 2 // with a lookup, at the start and at the end
 
 struct locator {
     struct http_upstream *upstream;
     const char *host, *port;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t stopped;
-    bool stop; // under the lock
+    pthread_cond_t changed;
+    bool stop, looked; // under the lock
 };
 
-// A second, or until it ends: true.
-static bool wait_a_second(struct locator *locator) {
+// Until the flag is set, or so many seconds. Is it set?
+static bool wait_for(struct locator *locator, const bool *flag, time_t seconds) {
     struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec++;
+    until.tv_sec += seconds;
     LOCK_SCOPE(&locator->lock);
     int r = 0;
-    while (!locator->stop && r == 0)
-        r = pthread_cond_timedwait(&locator->stopped, &locator->lock, &until);
-    return locator->stop;
+    while (!*flag && r == 0)
+        r = pthread_cond_timedwait(&locator->changed, &locator->lock, &until);
+    return *flag;
+}
+
+static void set(struct locator *locator, bool *flag) {
+    LOCK_SCOPE(&locator->lock);
+    *flag = true;
+    (void)pthread_cond_broadcast(&locator->changed);
 }
 
 static void *run(void *arg) {
@@ -48,7 +54,8 @@ static void *run(void *arg) {
         if (r < 0 && strcmp(last, err_text(&err)) != 0)
             log_warning("store not found", LOG_S("error", err_text(&err)));
         (void)snprintf(last, sizeof last, "%s", r < 0 ? err_text(&err) : "");
-    } while (!wait_a_second(locator));
+        set(locator, &locator->looked);
+    } while (!wait_for(locator, &locator->stop, 1));
     return NULL;
 }
 
@@ -62,13 +69,14 @@ int locator_start(struct http_upstream *upstream, const char *host, const char *
     (void)pthread_mutex_init(&locator->lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&locator->stopped, &attr);
+    (void)pthread_cond_init(&locator->changed, &attr);
     (void)pthread_condattr_destroy(&attr);
     int r = pthread_create(&locator->thread, NULL, run, locator);
     if (r != 0) {
         free(locator);
         return err_set(err, -r, "cannot start a thread: %s", err_name(r));
     }
+    (void)wait_for(locator, &locator->looked, PATIENCE_S);
     *ret = locator;
     return 0;
 }
@@ -77,15 +85,12 @@ bool locator_stop(struct locator *locator) {
     struct timespec until;
     if (!locator)
         return true;
-    (void)pthread_mutex_lock(&locator->lock);
-    locator->stop = true;
-    (void)pthread_cond_signal(&locator->stopped);
-    (void)pthread_mutex_unlock(&locator->lock);
+    set(locator, &locator->stop);
     (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += STOP_S;
+    until.tv_sec += PATIENCE_S;
     if (pthread_timedjoin_np(locator->thread, NULL, &until) != 0)
         return false;
-    (void)pthread_cond_destroy(&locator->stopped);
+    (void)pthread_cond_destroy(&locator->changed);
     (void)pthread_mutex_destroy(&locator->lock);
     free(locator);
     return true;

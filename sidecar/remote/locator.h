@@ -8,7 +8,7 @@
 #include "lib/http/upstream.h"
 
 struct locator;
-// Texts are borrowed. The first lookup has begun when this returns.
+// Texts are borrowed. When this returns the first lookup has ended, or has taken two seconds already.
 int locator_start(struct http_upstream *upstream, const char *host, const char *port, struct locator **ret,
                   struct err *err) must_check;
 // False: a lookup still waits and cannot be ended; what it uses must not be freed.

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 
@@ -220,6 +221,36 @@ def cache(store, plain, cached):
     must_be("conditions go to the store", ask(cached.port, "GET", value, headers={"If-None-Match": tag})[0] == 304)
 
 
+def never_back(plain, cached):
+    """While others write, no reader of the cache sees an older value after a newer one, and in the end all see the last."""
+    value, stop, faults, counts = "/api/v1/kv/namespaces/n/values/race", threading.Event(), [], {"reads": 0, "hits": 0}
+    ok(plain.port, "PUT", value, b"0")
+
+    def read():
+        connection, last = http.client.HTTPConnection("127.0.0.1", cached.port, timeout=20), 0
+        while not stop.is_set():
+            connection.request("GET", value)
+            answer = connection.getresponse()
+            now = int(answer.read())
+            counts["reads"] += 1
+            counts["hits"] += answer.headers["Stowage-Cache"] == "hit"
+            if now < last:
+                faults.append((last, now))
+            last = now
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for each in readers:
+        each.start()
+    for number in range(1, 400):
+        ok(plain.port, "PUT", value, b"%d" % number)
+        time.sleep(0.004 if number % 3 else 0)
+    until("the last value", lambda: ok(cached.port, "GET", value)[0] == b"399", 5)
+    stop.set()
+    for each in readers:
+        each.join()
+    must_be(f"a reader went back: {faults[:5]}", not faults)
+    must_be(f"the cache took part: {counts}", counts["hits"] > 50)
+
+
 def remote(store, scheme="http"):
     return ("--engine", "remote", "--store-url", f"{scheme}://127.0.0.1:{store.port}", "--listen", "127.0.0.1:0")
 
@@ -239,7 +270,7 @@ def main():
     status, data, _ = ask(wrong.port, "GET", "/api/v1/kv/namespaces")
     must_be(f"a certificate that nobody knows: {status} {data}", status == 503)
     for what in (lambda: links(plain, over_tls), lambda: streams(plain), lambda: streams(over_tls), lambda: waits(plain), lambda: waits(over_tls),
-                 lambda: cache(store, plain, cached), lambda: away(store, plain)):
+                 lambda: cache(store, plain, cached), lambda: never_back(plain, cached), lambda: away(store, plain)):
         what()
     for each in (over_tls, wrong, secure, cached, plain, store):
         each.stop()
