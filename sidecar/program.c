@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "lib/base/str.h"
@@ -26,10 +28,15 @@ static const char *value_of(int argc, char **argv, const char *flag, const char 
     return value;
 }
 
+// Where /proc is not mounted, the name by which it was run.
 static long own_path(char *ret, size_t size) {
     ssize_t len = readlink("/proc/self/exe", ret, size - 1);
-    ret[len > 0 ? len : 0] = '\0';
-    return len;
+    if (len > 0) {
+        ret[len] = '\0';
+        return len;
+    }
+    const char *name = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+    return name ? snprintf(ret, size, "%s", name) : 0;
 }
 
 static bool is_it(const char *suffix) {
@@ -50,8 +57,8 @@ const char *program_wanted(int argc, char **argv) {
 int program_become(const char *suffix, char **argv, struct err *err) {
     char path[PATH_MAX + SUFFIX_MAX];
     long len = own_path(path, PATH_MAX);
-    if (len <= 0)
-        return err_set(err, -errno, "cannot find this program's own file: %s", err_name(errno));
+    if (len <= 0 || len >= PATH_MAX)
+        return err_set(err, -ENOENT, "cannot find this program's own file; mount /proc");
     (void)snprintf(path + len, SUFFIX_MAX, "%s", suffix);
     (void)execv(path, argv);
     return err_set(err, -errno, "cannot run %.150s: %s; it is installed beside stowage-sidecar", path, err_name(errno));

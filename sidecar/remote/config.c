@@ -116,7 +116,7 @@ static void print_help(void) {
 int remote_config_read(int argc, char **argv, struct remote_config *ret, struct err *err) {
     struct remote_config config cleanup(remote_config_done) = {0};
     int next = 0;
-    if (argc > 1 && str_eq(argv[argc - 1], "--version")) {
+    if (argc > 1 && (str_eq(argv[1], "--version") || str_eq(argv[argc - 1], "--version"))) {
         (void)printf("stowage-sidecar %s\n", STOWAGE_VERSION);
         return -ECANCELED;
     }
