@@ -34,6 +34,7 @@ layer_of() {
         ;;
     node-plugin/cachefs/*) layer=node-plugin/cachefs ;;
     sidecar/engine/*) layer=sidecar/engine ;;
+    sidecar/remote/*) layer=sidecar/remote ;;
     */*) layer=${1%%/*} ;;
     *) layer=. ;;
     esac
@@ -52,7 +53,7 @@ may_use() {
     "csi "*) return 1 ;;
     "node-plugin node-plugin/cachefs") return 1 ;; # another process
     "controller lib/"* | "node-plugin lib/"* | "node-plugin/cachefs lib/"* | "cli lib/"*) return 0 ;;
-    "sidecar lib/"* | "sidecar sidecar/engine" | "sidecar/engine lib/"*) return 0 ;;
+    "sidecar/remote lib/"* | "sidecar lib/"* | "sidecar sidecar/engine" | "sidecar/engine lib/"*) return 0 ;;
     "controller csi" | "node-plugin csi" | "cli csi") return 0 ;;
     "cli proto" | "bench lib/"* | "bench proto" | "bench csi" | "bench sidecar/engine") return 0 ;;
     "tests "*) return 0 ;;

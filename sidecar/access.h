@@ -5,7 +5,7 @@
 #include "sidecar/service.h"
 
 // For http_options.authorize, with the struct service. 401: no token, or not a known one; 403: not this workspace, or it
-// may only read. A presigned URL counts by its signature alone, also when a token comes with it.
+// may only read; 503: the cluster that knows the token cannot be asked. A presigned URL counts by its signature alone, also when a token comes with it.
 int access_authorize(void *arg, struct http_request *request, struct err *err);
 
 // Whether the request would be allowed again, for the workspace it was allowed for: of answers that go on for long. Any thread,

@@ -7,7 +7,10 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/http/server.h"
+#include "sidecar/reviews.h"
 
+static const char *const engine_names[] = {"sqlite", NULL};
 static const char *const level_names[] = {"debug", "info", "warning", "error", NULL}; // enum log_level
 static const char *const format_names[] = {"auto", "json", "text", NULL};             // enum log_format
 
@@ -25,6 +28,11 @@ static int check_quota(const char *value, struct err *err) {
     return sidecar_config_parse_quota(value, &workspace, &quota, err);
 }
 
+static int check_rule(const char *value, struct err *err) {
+    struct review_rule rule cleanup(review_rule_done) = {0};
+    return review_rule_parse(value, &rule, err);
+}
+
 #define C(member) offsetof(struct sidecar_config, member)
 #define TEXT(flag, member, what, about, ...)                                                                           \
     { .name = flag, .type = FIELD_TEXT, .offset = C(member), .value = what, .help = about, __VA_ARGS__ }
@@ -36,6 +44,12 @@ static int check_quota(const char *value, struct err *err) {
         .fallback = by_default                                                                                         \
     }
 static const struct field rows[] = {
+    {.name = "engine",
+     .type = FIELD_CHOICE,
+     .offset = C(engine),
+     .fallback = "sqlite",
+     .choices = engine_names,
+     .help = "sqlite: keep everything here; remote: pass it on to a store (--engine remote --help)"},
     TEXT("data-dir", data_dir, "PATH", "where everything is kept", .fallback = "/var/lib/stowage/store"),
     LIST("listen", listen, "ADDRESS",
          "HOST:PORT, [IPv6]:PORT, :PORT or unix:PATH; may be repeated; without any: 127.0.0.1:3500"),
@@ -43,6 +57,16 @@ static const struct field rows[] = {
          "one line a token: TOKEN WORKSPACE read|write [EXPIRES]; read again when it changes; without it a token for "
          "the "
          "workspace 'default' is made in DATA-DIR/token"),
+    TEXT("token-review", token_review, "URL",
+         "take tokens of a cluster's service accounts, their namespace being the workspace: the API server, or "
+         "'in-cluster'"),
+    TEXT("token-review-token", token_review_token, "FILE", "as whom that API server is asked, where a URL is given"),
+    TEXT("token-review-ca", token_review_ca, "FILE", "who signs its certificate (PEM)"),
+    TEXT("token-audience", token_audience, "NAME", "the audience that such tokens must be for",
+         .fallback = "stowage-store"),
+    LIST("service-account", service_accounts, "RULE",
+         "NAMESPACE/NAME=read|write|none, * for all; may be repeated, the first that fits counts; without any: write",
+         .check = check_rule),
     {.name = "allow-remote",
      .type = FIELD_BOOL,
      .offset = C(allow_remote),
@@ -143,23 +167,17 @@ void sidecar_config_quota(const struct sidecar_config *config, const char *works
     }
 }
 
-// ---- addresses ----
-
-bool sidecar_config_is_local(const char *address) {
-    return str_starts(address, "unix:") || str_starts(address, "127.") || str_starts(address, "localhost:") ||
-           str_starts(address, "[::1]:");
-}
-
 static int check_together(const struct sidecar_config *config, struct err *err) {
     if (!config->tls_cert != !config->tls_key)
         return err_set(err, -EINVAL, "--tls-cert and --tls-key are given together");
     for (size_t i = 0; i < config->listen.count; i++)
-        if (!config->tokens && !config->allow_remote && !sidecar_config_is_local(config->listen.items[i]))
-            return err_set(
-                err, -EINVAL,
-                "--listen %.100s can be reached from other machines: give --tokens FILE, or --allow-remote to "
-                "serve with the made token alone",
-                config->listen.items[i]);
+        if (!config->tokens && !config->token_review && !config->allow_remote &&
+            !http_address_is_local(config->listen.items[i]))
+            return err_set(err, -EINVAL,
+                           "--listen %.100s can be reached from other machines: give --tokens FILE or --token-review, "
+                           "or --allow-remote to "
+                           "serve with the made token alone",
+                           config->listen.items[i]);
     return 0;
 }
 

@@ -7,10 +7,11 @@
 
 struct sidecar_config {
     char *data_dir, *tokens, *public_url, *tls_cert, *tls_key, *backup_dir, *restore;
-    struct field_list listen, file_systems, quotas;
+    char *token_review, *token_review_token, *token_review_ca, *token_audience;
+    struct field_list listen, file_systems, quotas, service_accounts;
     bool allow_remote, skip_check;
     uint32_t threads, readers, workers, connections;
-    int log_level, log_format;
+    int engine, log_level, log_format;
 };
 
 // Reads environment and command line. -ECANCELED: --help or --version was given and answered.
@@ -21,4 +22,3 @@ void sidecar_config_done(struct sidecar_config *config);
 void sidecar_config_quota(const struct sidecar_config *config, const char *workspace, struct quota *ret);
 // "[WORKSPACE:]namespaces=N,queues=N,bytes=SIZE". *ret_workspace: allocated, NULL for all.
 int sidecar_config_parse_quota(const char *text, char **ret_workspace, struct quota *ret, struct err *err) must_check;
-bool sidecar_config_is_local(const char *address); // reached from this machine only?

@@ -10,7 +10,6 @@
 #include "sidecar/access.h"
 #include "sidecar/kv_entry.h"
 
-#define HEARTBEAT_S 15
 #define PAGE 100 // changes fetched at once
 
 struct kv_stream {
@@ -24,7 +23,7 @@ struct kv_stream {
     struct str text; // to be sent
     size_t sent;
     bool in_flight, closed, ending, waiting; // waiting: the connection is to be resumed when there is text
-    int64_t since;
+    int64_t since, heartbeat_ns;
 };
 
 struct json *kv_event_json(const struct kv_event *event) {
@@ -101,7 +100,8 @@ static void fetched(struct engine_call *call) {
 }
 
 static void fetch(struct kv_stream *stream) {
-    int64_t until = clock_monotonic(stream->service->clock) + HEARTBEAT_S * NS_PER_S;
+    bool now = stream->since == KV_WATCH_NOW; // answered at once: the stream has begun
+    int64_t until = clock_monotonic(stream->service->clock) + (now ? 0 : stream->heartbeat_ns);
     stream->watch = (struct kv_watch){
         .call = {.workspace = stream->workspace,
                  .deadline_ns = until + SERVICE_CALL_S * NS_PER_S,
@@ -155,7 +155,7 @@ static void close_stream(void *arg) {
         (void)kv_stream_free(stream);
 }
 
-void kv_stream_start(struct service *service, struct http_request *request, int64_t since) {
+void kv_stream_start(struct service *service, struct http_request *request, int64_t since, int64_t heartbeat_s) {
     static const struct http_source source = {.read = read_stream, .close = close_stream};
     struct blob prefix = query_blob(request, "prefix");
     struct kv_stream *stream cleanup(kv_stream_freep) = mem_zalloc(sizeof *stream);
@@ -167,6 +167,7 @@ void kv_stream_start(struct service *service, struct http_request *request, int6
     stream->service = service;
     stream->request = request;
     stream->since = since;
+    stream->heartbeat_ns = heartbeat_s * NS_PER_S;
     stream->ns = mem_strdup(http_request_arg(request, "ns", NULL));
     stream->prefix = mem_alloc(prefix.len + 1);
     if (!stream->ns || !stream->prefix) {

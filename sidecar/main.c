@@ -12,10 +12,13 @@
 #include "lib/http/tls.h"
 #include "sidecar/access.h"
 #include "sidecar/api.h"
+#include "sidecar/cluster.h"
 #include "sidecar/config.h"
 #include "sidecar/data_dir.h"
 #include "sidecar/engine/sqlite/sqlite.h"
 #include "sidecar/files.h"
+#include "sidecar/program.h"
+#include "sidecar/reviews.h"
 #include "sidecar/tokens.h"
 
 #define STOP_GRACE_MS 10000
@@ -28,6 +31,9 @@ struct process { // in the order of their making
     struct engine engine;
     struct workq *workers;
     struct tokens *tokens, *admins;
+    struct cluster *cluster;
+    struct review_rule *rules;
+    struct reviews *reviews;
     struct file_systems *files;
     struct service service;
     struct api api;
@@ -95,6 +101,41 @@ static int start_tokens(struct process *p, struct err *err) {
     return r;
 }
 
+static int ask_cluster(void *arg, const char *token, struct review_account *ret, struct err *err) {
+    return cluster_review(((struct process *)arg)->cluster, token, ret, err);
+}
+
+static void workspace_seen(void *arg, const char *workspace) {
+    log_info("workspace", LOG_S("namespace", workspace));
+    (void)set_quota(arg, workspace);
+}
+
+static int start_reviews(struct process *p, struct err *err) {
+    const struct field_list *rules = &p->config.service_accounts;
+    struct cluster_options cluster = {p->config.token_review, p->config.token_review_token, p->config.token_review_ca,
+                                      p->config.token_audience};
+    if (!p->config.token_review)
+        return 0;
+    if (!cluster_new) // not reached: --token-review is for stowage-sidecar-cluster
+        return err_set(err, -ENOSYS, "this program knows no clusters: run stowage-sidecar");
+    p->rules = mem_array(rules->count ? rules->count : 1, sizeof *p->rules);
+    int r = p->rules ? 0 : err_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; r == 0 && i < rules->count; i++)
+        r = review_rule_parse(rules->items[i], &p->rules[i], err);
+    if (r == 0)
+        r = cluster_new(&cluster, &p->cluster, err);
+    struct reviews_options options = {ask_cluster, workspace_seen, p, &clock_system, p->rules, rules->count};
+    return r < 0 ? r : reviews_new(&options, &p->reviews, err);
+}
+
+static void stop_reviews(struct process *p) {
+    p->reviews = reviews_free(p->reviews);
+    p->cluster = p->cluster ? cluster_free(p->cluster) : NULL;
+    for (size_t i = 0; p->rules && i < p->config.service_accounts.count; i++)
+        review_rule_done(&p->rules[i]);
+    free(take_ptr(p->rules));
+}
+
 static int start_files(struct process *p, struct err *err) {
     char only[ENGINE_NAME_MAX + 1];
     bool one = tokens_only_workspace(p->tokens, only);
@@ -112,6 +153,7 @@ static int start_api(struct process *p, struct err *err) {
         .backup_folder = p->backup_folder,
         .tokens = p->tokens,
         .admins = p->admins,
+        .reviews = p->reviews,
         .signer = &p->signer,
         .files = p->files,
         .workers = p->workers,
@@ -140,7 +182,7 @@ static int start_http(struct process *p, struct err *err) {
 
 static int start(struct process *p, struct err *err) {
     static int (*const steps[])(struct process *, struct err *) = {
-        start_data, start_engine, start_workers, start_tokens, start_files, start_api, start_http};
+        start_data, start_engine, start_workers, start_tokens, start_reviews, start_files, start_api, start_http};
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
         r = steps[i](p, err);
@@ -153,6 +195,7 @@ static void stop(struct process *p) {
         http_server_stop(p->http, STOP_GRACE_MS);
     }
     // Before the server: what ends here still answers to it.
+    stop_reviews(p);
     p->workers = workq_free(p->workers);
     if (p->engine.self)
         sqlite_engine_close(&p->engine);
@@ -223,6 +266,12 @@ int main(int argc, char **argv) {
     struct process p = {0};
     struct err err = ERR_NONE;
     sigset_t set = handled_signals();
+    const char *other = program_wanted(argc, argv);
+    if (other) {
+        (void)program_become(other, argv, &err);
+        (void)fprintf(stderr, "stowage-sidecar: %s\n", err_text(&err));
+        return 1;
+    }
     (void)mallopt(M_ARENA_MAX, 2); // a few threads work for moments each: one heap each would multiply what lies idle
     (void)signal(SIGPIPE, SIG_IGN);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); // before any thread starts, so that all of them leave these to main

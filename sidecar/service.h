@@ -11,6 +11,7 @@
 #include "sidecar/engine/engine.h"
 
 struct tokens;
+struct reviews;
 struct signer;
 struct file_systems;
 
@@ -19,6 +20,7 @@ struct service {
     int (*backup)(const struct engine *engine, const char *target, struct err *err);
     const char *backup_folder;
     struct tokens *tokens, *admins;
+    struct reviews *reviews; // of tokens of a cluster; NULL: only those of `tokens` count
     const struct signer *signer;
     struct file_systems *files;
     struct workq *workers; // for what may wait: file systems

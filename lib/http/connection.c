@@ -63,6 +63,8 @@ void http_connection_cut(struct http_connection *c) {
     struct http_connection *before = current;
     current = c; // what a sink answers now is dropped here
     atomic_store(&c->request.gone, true);
+    if (c->request.left)
+        c->request.left(c->request.left_arg, true);
     close_socket(c);
     c->deadline_ns = 0;
     bool awaited = c->streams && c->stalled; // its resume still comes, and needs the request
@@ -179,6 +181,13 @@ static enum http_step head_step(struct http_connection *c) {
 
 static enum http_step wait_step(struct http_connection *c) {
     struct http_request *request = &c->request;
+    if (c->decided) {
+        c->decided = false;
+        c->answered = c->fd < 0; // nobody is there to be let in
+        if (!c->answered)
+            http_request_let_in(c);
+        return HTTP_STEP_ON;
+    }
     if (!c->answered) {
         if (!c->streams)
             return HTTP_STEP_BLOCKED;
@@ -305,6 +314,8 @@ void http_connection_take(struct http_connection *c, unsigned what) {
         c->answered = true;
     if (what & HTTP_POST_STREAM)
         c->streams = true;
+    if (what & HTTP_POST_ADMIT)
+        c->decided = true;
     if (what & HTTP_POST_RESUME) {
         c->retry = c->stalled || c->retry;
         c->stalled = false;
@@ -319,7 +330,7 @@ static void end_orphan(struct http_connection *c, unsigned what) {
         http_body_abort(c, -ECONNRESET);
         current = NULL;
     }
-    if (sink || what & HTTP_POST_REPLY)
+    if (sink || what & (HTTP_POST_REPLY | HTTP_POST_ADMIT))
         http_connection_destroy(c);
 }
 
@@ -331,7 +342,7 @@ void http_connection_post(struct http_connection *c, unsigned what) {
     }
     (void)pthread_mutex_lock(&w->lock);
     bool orphan = w->stopped;
-    bool wake = !orphan && !w->posted;
+    bool wake = !orphan && !w->posted && !http_worker_is_turning(w);
     c->posted |= what;
     if (!orphan && !c->queued) {
         c->queued = true;

@@ -40,8 +40,9 @@ struct http_reply {
     int64_t left;
     struct http_source source;
     void *source_arg;
-    size_t sent;   // of head and body
-    int64_t total; // bytes of content sent
+    int64_t source_left; // bytes it still owes; -1: until it ends
+    size_t sent;         // of head and body
+    int64_t total;       // bytes of content sent
 };
 
 struct http_named {
@@ -68,6 +69,7 @@ struct http_request {
     void *user;
     void (*free_user)(void *);
     struct err err; // what the answer or the body said
+    int admitted;   // of http_request_admit
     // the body
     struct http_buffer body; // whole, or decoded and not taken yet
     int64_t body_left;       // by Content-Length
@@ -83,6 +85,9 @@ struct http_request {
     bool decoded;   // nothing more comes from the client for this request
     bool continued; // 100 was sent or is not asked for
     atomic_bool gone;
+    // On the loop's thread, perhaps more than once: the client closed its sending side, or (`wholly`) the connection is cut.
+    void (*left)(void *arg, bool wholly);
+    void *left_arg;
     struct http_reply reply;
 };
 
@@ -96,7 +101,7 @@ enum http_phase {
     HTTP_PHASE_LINGER,
     HTTP_PHASE_DEAD
 };
-enum { HTTP_POST_REPLY = 1, HTTP_POST_STREAM = 2, HTTP_POST_RESUME = 4, HTTP_POST_NEW = 8 };
+enum { HTTP_POST_REPLY = 1, HTTP_POST_STREAM = 2, HTTP_POST_RESUME = 4, HTTP_POST_NEW = 8, HTTP_POST_ADMIT = 16 };
 enum http_step { HTTP_STEP_ON, HTTP_STEP_BLOCKED };
 
 struct http_worker;
@@ -114,6 +119,7 @@ struct http_connection {
     bool discard;  // what is left of the body is read and dropped
     bool answered; // the handler has answered
     bool handling; // a handler has the request and owes an answer
+    bool decided;  // whether the request is let in, after -EINPROGRESS
     bool keep_alive;
     unsigned posted;                    // under worker.lock
     bool queued;                        // under worker.lock
@@ -148,7 +154,8 @@ ssize_t http_io_write(struct http_connection *c, const struct iovec *iov, int co
 
 void http_request_begin(
     struct http_connection *c); // the head is read: route it, authorize, choose what to do with the body
-void http_request_end(struct http_connection *c); // the answer is out, or never will be
+void http_request_let_in(struct http_connection *c); // or not, as was decided
+void http_request_end(struct http_connection *c);    // the answer is out, or never will be
 void http_request_handle(struct http_connection *c);
 void http_request_refuse(struct http_connection *c, unsigned status, const struct err *err); // and close
 void http_request_reset(struct http_request *request); // frees what the request holds, but two buffers of usual size

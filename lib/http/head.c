@@ -26,6 +26,13 @@ static long check_version(const char *line, size_t len, struct err *err) {
     return 0;
 }
 
+static long check_first_line(const struct http_head_scan *scan, const char *line, size_t len, struct err *err) {
+    if (!scan->answer)
+        return check_version(line, len, err);
+    bool known = len >= 12 && (memcmp(line, "HTTP/1.1 ", 9) == 0 || memcmp(line, "HTTP/1.0 ", 9) == 0);
+    return known ? 0 : err_set(err, -502, "the answer does not begin with 'HTTP/1.1'");
+}
+
 long http_head_scan(struct http_head_scan *scan, const char *data, size_t len, struct err *err) {
     while (scan->at < len) {
         const char *lf = memchr(data + scan->at, '\n', len - scan->at);
@@ -39,7 +46,7 @@ long http_head_scan(struct http_head_scan *scan, const char *data, size_t len, s
         scan->at = at + 1;
         if (at - 1 == scan->line)
             return scan->first ? (long)(at + 1) : err_set(err, -400, "the request begins with an empty line");
-        long r = scan->first ? 0 : check_version(data + scan->line, at - 1 - scan->line, err);
+        long r = scan->first ? 0 : check_first_line(scan, data + scan->line, at - 1 - scan->line, err);
         if (r < 0)
             return r;
         scan->first = true;
@@ -172,7 +179,9 @@ static int check_fields(struct http_head *head, struct err *err) {
     return 0;
 }
 
-int http_head_parse(char *data, size_t len, struct http_head *ret, struct err *err) {
+typedef int first_line_fn(char *line, size_t len, struct http_head *head, struct err *err);
+
+static int parse_lines(char *data, size_t len, first_line_fn *first, struct http_head *ret, struct err *err) {
     ret->method = HTTP_GET;
     ret->known_method = ret->chunked = ret->http_1_0 = false;
     ret->content_length = 0;
@@ -183,12 +192,46 @@ int http_head_parse(char *data, size_t len, struct http_head *ret, struct err *e
         if (!lf || lf == line)
             return err_set(err, -400, "a line of the head is malformed");
         size_t n = (size_t)(lf - line) - 1;
-        int r = line == data ? parse_request_line(line, n, ret, err) : parse_field(line, n, ret, err);
+        int r = line == data ? first(line, n, ret, err) : parse_field(line, n, ret, err);
         if (r < 0)
             return r;
         if (line == data && end - lf > HTTP_FIELDS_BYTES)
             return err_set(err, -431, "the header fields exceed %d bytes", HTTP_FIELDS_BYTES);
         line = lf + 1;
     }
-    return check_fields(ret, err);
+    return 0;
+}
+
+int http_head_parse(char *data, size_t len, struct http_head *ret, struct err *err) {
+    int r = parse_lines(data, len, parse_request_line, ret, err);
+    return r < 0 ? r : check_fields(ret, err);
+}
+
+// "HTTP/1.1 200 OK": the status goes where the target of a request is.
+static int parse_status_line(char *line, size_t len, struct http_head *head, struct err *err) {
+    head->http_1_0 = line[7] == '0';
+    head->target = http_slice(line + 9, line + 12);
+    bool digits = line[9] >= '1' && line[9] <= '5' && strspn(line + 9, "0123456789") >= 3;
+    if (!digits || (len > 12 && line[12] != ' '))
+        return err_set(err, -502, "the answer has no status");
+    return 0;
+}
+
+int http_head_parse_answer(char *data, size_t len, struct http_head *ret, unsigned *ret_status, struct err *err) {
+    int r = parse_lines(data, len, parse_status_line, ret, err);
+    if (r == 0)
+        r = check_unique(ret, err);
+    if (r == 0)
+        r = check_framing(ret, err);
+    if (r < 0) {
+        if (err)
+            err->code = -EBADMSG; // a status to refuse with is for requests
+        return -EBADMSG;
+    }
+    const char *status = ret->target.data, *connection = http_head_field(ret, "Connection");
+    *ret_status = (unsigned)((status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0'));
+    ret->keep_alive = !ret->http_1_0 && !(connection && strcasestr(connection, "close"));
+    if (!ret->chunked && !http_head_field(ret, "Content-Length"))
+        ret->content_length = -1;
+    return 0;
 }

@@ -22,6 +22,7 @@ struct http_head_scan {
     size_t at;   // looked at up to here
     size_t line; // where the current line begins
     bool first;  // the request line is complete
+    bool answer; // given: the head of an answer, with a status line
 };
 // > 0: length of the complete head; 0: more is needed; < 0: minus the HTTP status to refuse with.
 long http_head_scan(struct http_head_scan *scan, const char *data, size_t len, struct err *err);
@@ -41,6 +42,10 @@ struct http_head {
     } fields[HTTP_FIELDS_MAX];
     size_t count;
 };
+// The head of an answer, as strictly: without a length, and no chunks, content_length is -1 (the end of the connection is
+// the end); method and target stay empty. 0 or -EBADMSG.
+int http_head_parse_answer(char *data, size_t len, struct http_head *ret, unsigned *ret_status,
+                           struct err *err) must_check;
 // Reads the complete head. 0, or minus the HTTP status to refuse with. `data` gets NULs.
 int http_head_parse(char *data, size_t len, struct http_head *ret, struct err *err) must_check;
 const char *http_head_field(const struct http_head *head, const char *name); // NULL: absent

@@ -79,6 +79,11 @@ static int listen_unix(const char *path, struct http_listener *ret, struct err *
     return 0;
 }
 
+bool http_address_is_local(const char *address) {
+    return str_starts(address, "unix:") || str_starts(address, "127.") || str_starts(address, "localhost:") ||
+           str_starts(address, "[::1]:");
+}
+
 // ---- HOST:PORT --------------------------------------------------------------------------------------------------------
 
 static int listen_tcp(const char *address, struct http_listener *ret, uint16_t *ret_port, struct err *err) {

@@ -37,6 +37,21 @@ struct http_listener {
     char *path; // of a unix socket, removed at the end
 };
 
+// A descriptor in the loop that is no client's: a connection to another server.
+//
+// Owns:    whoever adds it; after http_watch_remove, `release` is called once, when no event can name it any more.
+struct http_watch {
+    int fd;
+    void (*ready)(struct http_watch *watch, uint32_t events); // of epoll, edge-triggered
+    void (*tick)(struct http_watch *watch, int64_t now_ns);   // once a second
+    void (*stop)(struct http_watch *watch);                   // the loop ends: remove it
+    void (*release)(struct http_watch *watch);
+    struct http_worker *worker; // from here on: the loop's
+    struct http_watch *next, **link;
+};
+int http_watch_add(struct http_worker *worker, struct http_watch *watch) must_check; // -errno: of epoll
+void http_watch_remove(struct http_watch *watch);                                    // closes nothing
+
 #define HTTP_SCRATCH (128 * 1024)
 struct http_worker {
     struct http_server *server;
@@ -49,6 +64,7 @@ struct http_worker {
     bool stopped; // nobody runs this loop any more
     unsigned index;
     struct http_connection *connections;
+    struct http_watch *watches, *removed;
     struct http_counts *counts; // per route
     int64_t now_ns;             // read once a turn
     char date[40];
@@ -81,6 +97,8 @@ void http_server_unref(struct http_server *server);
 int http_worker_start(struct http_server *server, unsigned index, struct err *err) must_check;
 void http_worker_stop(struct http_worker *worker);
 void http_worker_wake(struct http_worker *worker);
+bool http_worker_is_turning(
+    const struct http_worker *worker); // this thread is it, and takes what is posted before it waits
 void http_worker_adopt(struct http_worker *worker, struct http_connection *c); // new connection, any thread
 void http_worker_now(struct http_worker *worker);
 

@@ -132,8 +132,15 @@ void http_reply_file(struct http_request *request, unsigned status, const char *
 
 void http_reply_source(struct http_request *request, unsigned status, const char *type,
                        const struct http_source *source, void *arg) {
+    http_reply_source_sized(request, status, type, -1, source, arg);
+}
+
+void http_reply_source_sized(struct http_request *request, unsigned status, const char *type, int64_t len,
+                             const struct http_source *source, void *arg) {
     request->reply.source = *source;
     request->reply.source_arg = arg;
+    request->reply.source_left = len;
+    request->reply.ended = len == 0;
     set(request, status, type, HTTP_REPLY_SOURCE);
     post(request);
 }

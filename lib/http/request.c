@@ -40,7 +40,7 @@ void http_request_end(struct http_connection *c) {
     http_observe_end(c);
     http_request_reset(&c->request);
     c->in.len = 0;
-    c->answered = c->handling = c->streams = c->stalled = c->retry = c->discard = false;
+    c->answered = c->handling = c->decided = c->streams = c->stalled = c->retry = c->discard = false;
 }
 
 void http_request_handle(struct http_connection *c) {
@@ -102,7 +102,14 @@ static int check_body(const struct http_request *request, struct err *err) {
     return 0;
 }
 
-// 0: the request may be handled; else it was answered.
+static int refuse(struct http_request *request, int r, struct err *err) {
+    if (!err->code)
+        err->code = r;
+    http_reply_error(request, err);
+    return -1;
+}
+
+// 0: the request may be handled; else it was answered, or will be decided later.
 static int admit(struct http_connection *c) {
     struct http_request *request = &c->request;
     struct http_server *server = c->worker->server;
@@ -121,14 +128,41 @@ static int admit(struct http_connection *c) {
         return -1;
     }
     int r = server->options.authorize ? server->options.authorize(server->options.authorize_arg, request, &err) : 0;
+    if (r == -EINPROGRESS)
+        return -1;
     if (r == 0)
         r = check_body(request, &err);
-    if (r == 0)
-        return 0;
-    if (!err.code)
-        err.code = r;
-    http_reply_error(request, &err);
-    return -1;
+    return r == 0 ? 0 : refuse(request, r, &err);
+}
+
+static void begin_body(struct http_connection *c) {
+    if (c->request.route->body != HTTP_BODY_WHOLE || c->request.decoded) {
+        http_request_handle(c);
+        return;
+    }
+    c->handling = false;
+    c->phase = HTTP_PHASE_BODY;
+    http_connection_wait(c, c->worker->server->options.body_s);
+}
+
+void http_request_admit(struct http_request *request, int r, const struct err *err) {
+    request->admitted = r;
+    if (r < 0 && err)
+        request->err = *err;
+    http_connection_post(http_connection_of(request), HTTP_POST_ADMIT);
+}
+
+void http_request_let_in(struct http_connection *c) {
+    struct http_request *request = &c->request;
+    struct err err = request->err;
+    struct http_connection *before = http_connection_enter(c);
+    request->err = ERR_NONE;
+    int r = request->admitted == 0 ? check_body(request, &err) : request->admitted;
+    if (r < 0)
+        (void)refuse(request, r, &err);
+    else
+        begin_body(c);
+    (void)http_connection_enter(before);
 }
 
 void http_request_begin(struct http_connection *c) {
@@ -146,15 +180,8 @@ void http_request_begin(struct http_connection *c) {
     request->decoded = !request->head.chunked && !request->body_left;
     request->continued = !request->head.expect_continue;
     c->handling = true;
-    if (admit(c) < 0)
-        return;
-    if (request->route->body == HTTP_BODY_WHOLE && !request->decoded) {
-        c->handling = false;
-        c->phase = HTTP_PHASE_BODY;
-        http_connection_wait(c, c->worker->server->options.body_s);
-        return;
-    }
-    http_request_handle(c);
+    if (admit(c) == 0)
+        begin_body(c);
 }
 
 // ---- what a handler asks --------------------------------------------------------------------------------------------

@@ -53,6 +53,9 @@ int64_t http_request_content_length(const struct http_request *request); // -1: 
 const char *http_request_id(const struct http_request *request);         // for logs; also sent as X-Request-Id
 // True once the client has hung up (or closed its sending side): before something irrevocable is done for it. Any thread.
 bool http_request_gone(const struct http_request *request);
+// Ends what `authorize` began with -EINPROGRESS: 0 lets the request in, an error is answered. Any thread; the request is there
+// until then, also when its client has left.
+void http_request_admit(struct http_request *request, int r, const struct err *err);
 void http_request_set_user(struct http_request *request, void *user, void (*free_user)(void *));
 void *http_request_user(const struct http_request *request);
 
@@ -96,3 +99,7 @@ struct http_source {
 };
 void http_reply_source(struct http_request *request, unsigned status, const char *type,
                        const struct http_source *source, void *arg);
+// The same, of `len` bytes: a source that ends before them cuts the connection, so that no client takes a part for the whole.
+// An answer to HEAD tells the length and reads nothing. -1: of unknown length.
+void http_reply_source_sized(struct http_request *request, unsigned status, const char *type, int64_t len,
+                             const struct http_source *source, void *arg);

@@ -12,7 +12,8 @@
 #include "lib/http/status.h"
 
 #define FILE_STEP (1024 * 1024) // by one sendfile
-#define SOURCE_STEP (16 * 1024) // by one read of a source
+#define SOURCE_STEP (16 * 1024) // by one read of a source, which may hold its memory for long while it waits
+#define LARGE_STEP (64 * 1024)  // of one that owes as much
 #define CHUNK_HEAD 8            // "xxxxxx\r\n"
 #define TURNS 8
 #define HEAD_ROOM 512 // for all but the handler's fields: fixed texts, and a type of at most 127 bytes
@@ -31,6 +32,7 @@ static int64_t content_length(const struct http_reply *reply) {
     case HTTP_REPLY_FILE:
         return reply->left;
     case HTTP_REPLY_SOURCE:
+        return reply->source_left;
     case HTTP_REPLY_NONE:
         break;
     }
@@ -98,7 +100,7 @@ int http_reply_compose(struct http_connection *c) {
     put(out, reply->head.len ? reply->head.data : "", reply->head.len);
     put_text(out, "\r\n");
     reply->sent = 0;
-    reply->total = length > 0 && !bodyless(request) ? length : 0;
+    reply->total = length > 0 && !bodyless(request) && reply->kind != HTTP_REPLY_SOURCE ? length : 0;
     return 0;
 }
 
@@ -165,22 +167,25 @@ static int send_file(struct http_connection *c) {
 // Puts one piece of the source, framed, into `out`. 1: there is something to send; 0: blocked; < 0: cut.
 static int next_piece(struct http_connection *c) {
     struct http_reply *reply = &c->request.reply;
-    bool chunked = !c->request.head.http_1_0;
-    if (http_buffer_reserve(&c->out, 0) < 0 || c->out.cap < SOURCE_STEP + 32) {
+    bool sized = reply->source_left >= 0, chunked = !sized && !c->request.head.http_1_0;
+    size_t step = reply->source_left >= LARGE_STEP ? LARGE_STEP : SOURCE_STEP;
+    size_t most = sized && (size_t)reply->source_left < step ? (size_t)reply->source_left : step;
+    if (http_buffer_reserve(&c->out, 0) < 0 || c->out.cap < step + 32) {
         c->out.len = 0;
-        if (http_buffer_reserve(&c->out, SOURCE_STEP + 32) < 0)
+        if (http_buffer_reserve(&c->out, step + 32) < 0)
             return -ENOMEM;
     }
-    int64_t n = reply->source.read(reply->source_arg, c->out.data + CHUNK_HEAD, SOURCE_STEP);
+    int64_t n = reply->source.read(reply->source_arg, c->out.data + CHUNK_HEAD, most);
     if (n == -EAGAIN) {
         c->stalled = true;
         return 0;
     }
-    if (n < 0)
-        return (int)n;
+    if (n < 0 || (n == 0 && sized))
+        return n < 0 ? (int)n : -EIO;
     char head[CHUNK_HEAD + 1];
     (void)snprintf(head, sizeof head, "%06llx\r\n", (unsigned long long)n);
-    reply->ended = n == 0;
+    reply->source_left -= sized ? n : 0;
+    reply->ended = sized ? reply->source_left == 0 : n == 0;
     reply->total += n;
     c->out.len = (size_t)n + CHUNK_HEAD;
     reply->sent = chunked ? 0 : CHUNK_HEAD;

@@ -31,7 +31,7 @@ struct http_options {
     const struct http_table *tables;
     size_t table_count;
     // Before the body is read: 0, or an error that is answered as by http_reply_error. It may set headers and the user.
-    // It must not wait.
+    // It must not wait: with -EINPROGRESS it has arranged for one http_request_admit, which decides.
     int (*authorize)(void *arg, struct http_request *request, struct err *err);
     void *authorize_arg;
     struct http_tls *tls;     // for the TCP listeners; NULL: plain
@@ -49,6 +49,7 @@ uint16_t http_server_port(const struct http_server *server); // of the first TCP
 void http_server_stop(struct http_server *server, int64_t grace_ms);
 struct http_server *http_server_free(struct http_server *server); // stops with no grace, if it still runs
 DEFINE_CLEANUP(http_server)
+bool http_address_is_local(const char *address); // reached from this machine only?
 
 // The tables as an OpenAPI 3.1 document. NULL: out of memory.
 struct json *http_openapi(const char *title, const struct http_table *tables, size_t count) must_check;

@@ -38,6 +38,7 @@ static const struct {
     {ECONNRESET, {502, "bad_gateway", 0}},
     {EHOSTUNREACH, {502, "bad_gateway", 0}},
     {ESHUTDOWN, {503, "shutting_down", 1}},
+    {EHOSTDOWN, {503, "unavailable", 1}},
     {ETIMEDOUT, {504, "timed_out", 0}},
     {EDQUOT, {507, "quota_exceeded", 0}},
     {ENOSPC, {507, "no_space", 0}},

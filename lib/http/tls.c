@@ -2,8 +2,6 @@
 #include "lib/http/tls.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,7 +9,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
-#include "lib/http/loop.h"
+#include "lib/http/tls_session.h"
 
 struct tls {
     struct http_tls ops; // first: what the server sees
@@ -31,12 +29,6 @@ static int file_time(const char *path, struct timespec *ret) {
     return 0;
 }
 
-static const char *reason(void) {
-    const char *text = ERR_reason_error_string(ERR_peek_last_error());
-    ERR_clear_error();
-    return text ? text : "unknown reason";
-}
-
 static int context_new(const struct tls *tls, SSL_CTX **ret, struct err *err) {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (!context)
@@ -47,9 +39,9 @@ static int context_new(const struct tls *tls, SSL_CTX **ret, struct err *err) {
     (void)SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                         SSL_MODE_RELEASE_BUFFERS);
     if (SSL_CTX_use_certificate_chain_file(context, tls->certificate_file) != 1)
-        r = err_set(err, -EINVAL, "certificate '%s': %s", tls->certificate_file, reason());
+        r = err_set(err, -EINVAL, "certificate '%s': %s", tls->certificate_file, http_tls_reason());
     else if (SSL_CTX_use_PrivateKey_file(context, tls->key_file, SSL_FILETYPE_PEM) != 1)
-        r = err_set(err, -EINVAL, "key '%s': %s", tls->key_file, reason());
+        r = err_set(err, -EINVAL, "key '%s': %s", tls->key_file, http_tls_reason());
     else if (SSL_CTX_check_private_key(context) != 1)
         r = err_set(err, -EINVAL, "key '%s' does not belong to certificate '%s'", tls->key_file, tls->certificate_file);
     if (r < 0)
@@ -99,40 +91,11 @@ static void *session_open(struct http_tls *ops, int fd) {
     return session;
 }
 
-static ssize_t result(SSL *session, int n) {
-    if (n > 0)
-        return n;
-    int error = SSL_get_error(session, n);
-    ERR_clear_error();
-    switch (error) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE:
-        return -EAGAIN;
-    case SSL_ERROR_ZERO_RETURN:
-        return 0;
-    default:
-        return -ECONNRESET;
-    }
-}
-
-static ssize_t session_read(void *session, void *data, size_t len) {
-    return result(session, SSL_read(session, data, len > INT_MAX ? INT_MAX : (int)len));
-}
-static ssize_t session_write(void *session, const void *data, size_t len) {
-    ssize_t n = len ? result(session, SSL_write(session, data, len > INT_MAX ? INT_MAX : (int)len)) : 0;
-    return n || !len ? n : -ECONNRESET;
-}
-static void session_close(void *session) {
-    (void)SSL_shutdown(session);
-    ERR_clear_error();
-    SSL_free(session);
-}
-
 int http_tls_new(const char *certificate_file, const char *key_file, struct http_tls **ret, struct err *err) {
     struct tls *tls = mem_zalloc(sizeof *tls);
     if (!tls)
         return err_set(err, -ENOMEM, "out of memory");
-    tls->ops = (struct http_tls){session_open, session_read, session_write, session_close};
+    tls->ops = (struct http_tls){session_open, http_tls_read, http_tls_write, http_tls_close};
     (void)pthread_mutex_init(&tls->lock, NULL);
     tls->certificate_file = mem_strdup(certificate_file);
     tls->key_file = mem_strdup(key_file);

@@ -14,3 +14,8 @@ struct http_tls;
 int http_tls_new(const char *certificate_file, const char *key_file, struct http_tls **ret, struct err *err) must_check;
 struct http_tls *http_tls_free(struct http_tls *tls); // after the server that uses it
 DEFINE_CLEANUP(http_tls)
+
+// For connections to an upstream: its certificate must be for `host` (a name or an address) and be signed by what is in
+// `ca_file` (PEM; NULL: by an authority the system knows).
+int http_tls_client_new(const char *ca_file, const char *host, struct http_tls **ret, struct err *err) must_check;
+struct http_tls *http_tls_client_free(struct http_tls *tls); // after the upstream that uses it

@@ -14,6 +14,14 @@
 #define EVENTS 64
 #define TICK_MS 1000
 #define LISTENER_TAG 1U // of an epoll event, beside the pointer
+#define WATCH_TAG 2U
+
+// The loop of this thread while it takes, before it waits again, whatever is posted to it.
+static _Thread_local const struct http_worker *this_loop;
+
+bool http_worker_is_turning(const struct http_worker *w) {
+    return this_loop == w;
+}
 
 void http_worker_wake(struct http_worker *w) {
     uint64_t one = 1;
@@ -92,6 +100,8 @@ static void run_event(const struct epoll_event *event) {
     if (event->events & EPOLLRDHUP) {
         c->readable = c->hung_up = true;
         atomic_store(&c->request.gone, true);
+        if (c->request.left)
+            c->request.left(c->request.left_arg, false);
     }
     bool streams = c->phase == HTTP_PHASE_SEND && c->request.reply.kind == HTTP_REPLY_SOURCE;
     if (event->events & (EPOLLHUP | EPOLLERR) || (c->hung_up && streams))
@@ -99,7 +109,50 @@ static void run_event(const struct epoll_event *event) {
     http_connection_run(c);
 }
 
+// ---- descriptors that are no client's ---------------------------------------------------------------------------------
+
+int http_watch_add(struct http_worker *w, struct http_watch *watch) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                                .data.u64 = (uint64_t)(uintptr_t)watch | WATCH_TAG};
+    if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, watch->fd, &event) < 0)
+        return -errno;
+    watch->worker = w;
+    watch->next = w->watches;
+    watch->link = &w->watches;
+    if (watch->next)
+        watch->next->link = &watch->next;
+    w->watches = watch;
+    return 0;
+}
+
+// Events of this turn may still name it: it is released after them.
+void http_watch_remove(struct http_watch *watch) {
+    struct http_worker *w = watch->worker;
+    (void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+    *watch->link = watch->next;
+    if (watch->next)
+        watch->next->link = watch->link;
+    watch->link = NULL;
+    watch->next = w->removed;
+    w->removed = watch;
+}
+
+static void release_removed(struct http_worker *w) {
+    for (struct http_watch *watch; (watch = w->removed);) {
+        w->removed = watch->next;
+        watch->release(watch);
+    }
+}
+
+static void tick_watches(struct http_worker *w) {
+    for (struct http_watch *watch = w->watches, *next; watch; watch = next) {
+        next = watch->next;
+        watch->tick(watch, w->now_ns); // may remove itself
+    }
+}
+
 static void tick(struct http_worker *w) {
+    tick_watches(w);
     for (struct http_connection *c = w->connections, *next; c; c = next) {
         next = c->next;
         http_connection_tick(c, w->now_ns);
@@ -125,12 +178,19 @@ static void close_listeners(struct http_worker *w) {
         http_listener_done(&w->server->listeners[i]);
 }
 
+static void run_watch(struct http_watch *watch, uint32_t events) {
+    if (watch->link) // not removed by an event before
+        watch->ready(watch, events);
+}
+
 static void run_events(struct http_worker *w, const struct epoll_event *events, int count) {
     for (int i = 0; i < count; i++) {
         uint64_t data = events[i].data.u64;
         uint64_t drained;
         if (!data)
             (void)!read(w->wake, &drained, sizeof drained);
+        else if (data & WATCH_TAG)
+            run_watch((struct http_watch *)(uintptr_t)(data - WATCH_TAG), events[i].events);
         else if (!(data & LISTENER_TAG))
             run_event(&events[i]);
         else if (w->accepting && !http_accept(w, (struct http_listener *)(uintptr_t)(data - LISTENER_TAG)))
@@ -149,21 +209,27 @@ static void *loop(void *arg) {
             close_listeners(w);
         else if (!w->accepting && w->now_ns >= next_tick)
             set_accepting(w, true);
-        bool idle = !w->connections && (w->accepting || w->index || draining);
+        bool idle = !w->connections && !w->watches && (w->accepting || w->index || draining);
         int count = epoll_wait(w->epoll, events, EVENTS, more ? 0 : idle ? -1 : draining ? 50 : TICK_MS);
         http_worker_now(w);
+        this_loop = w;
         run_events(w, events, count);
         more = run_posted(w);
+        this_loop = NULL;
         if (w->now_ns >= next_tick || draining) {
             tick(w);
             next_tick = w->now_ns + TICK_MS * NS_PER_MS;
         }
+        release_removed(w);
     }
     for (struct http_connection *c = w->connections, *next; c; c = next) {
         next = c->next;
         http_connection_cut(c);
         http_connection_run(c);
     }
+    for (struct http_watch *watch; (watch = w->watches);)
+        watch->stop(watch);
+    release_removed(w);
     return NULL;
 }
 

@@ -116,6 +116,7 @@ struct kv_event {
     size_t value_len;
     int64_t version;
 };
+#define KV_WATCH_NOW (-1) // as `since`: what changes from the call on
 struct kv_watch {
     struct engine_call call;
     const char *ns;

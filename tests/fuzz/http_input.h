@@ -36,6 +36,31 @@ static inline void fuzz_head(const uint8_t *data, size_t size) {
     free(copy);
 }
 
+// The same for the head of an answer.
+static inline void fuzz_answer(const uint8_t *data, size_t size) {
+    struct http_head_scan whole = {.answer = true}, bytes = {.answer = true};
+    long at_once = http_head_scan(&whole, (const char *)data, size, NULL);
+    long step = 0;
+    for (size_t i = 1; i <= size && step == 0; i++)
+        step = http_head_scan(&bytes, (const char *)data, i, NULL);
+    assert(at_once == step);
+    if (at_once <= 0)
+        return;
+    char *copy = malloc((size_t)at_once);
+    struct http_head head;
+    unsigned status = 0;
+    assert(copy);
+    memcpy(copy, data, (size_t)at_once);
+    if (http_head_parse_answer(copy, (size_t)at_once, &head, &status, NULL) == 0) {
+        assert(status >= 100 && status < 600);
+        assert(!(head.chunked && http_head_field(&head, "Content-Length")));
+        assert((head.content_length >= 0) == (head.chunked || http_head_field(&head, "Content-Length")));
+        for (size_t i = 0; i < head.count; i++)
+            assert(!strpbrk(head.fields[i].value, "\r\n") && *head.fields[i].name);
+    }
+    free(copy);
+}
+
 // Prefix, route, arguments and query of a target; decoding never grows.
 static inline void fuzz_target(const uint8_t *data, size_t size) {
     static const char *const patterns[] = {"/", "/api/v1", "/kv/{ns}/values/{key...}", "/{a}/{b}", "/x/{rest...}"};

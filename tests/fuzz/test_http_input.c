@@ -51,6 +51,10 @@ static void replays_heads(void **state) {
     (void)state;
     replay("head", fuzz_head, 5);
 }
+static void replays_answers(void **state) {
+    (void)state;
+    replay("answer", fuzz_answer, 5);
+}
 static void replays_targets(void **state) {
     (void)state;
     replay("target", fuzz_target, 5);
@@ -65,7 +69,8 @@ static void replays_values(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(replays_heads), cmocka_unit_test(replays_targets),
-                                       cmocka_unit_test(replays_forms), cmocka_unit_test(replays_values)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(replays_heads), cmocka_unit_test(replays_answers),
+                                       cmocka_unit_test(replays_targets), cmocka_unit_test(replays_forms),
+                                       cmocka_unit_test(replays_values)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

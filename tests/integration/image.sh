@@ -46,6 +46,11 @@ for program in stowage stowage-controller stowage-node stowage-cachefs stowage-s
     chroot --userspec=65532:65532 "$work/root" "/usr/bin/$program" --help >"$work/out" 2>&1 || fail "$program --help: $(tail -n 1 "$work/out")"
     grep -q "$program" "$work/out" || fail "$program --help speaks of something else"
 done
+for flags in "--engine remote" "--token-review in-cluster"; do # the programs that it becomes
+    read -ra flags <<<"$flags"
+    [ "$(chroot --userspec=65532:65532 "$work/root" /usr/bin/stowage-sidecar --version "${flags[@]}" 2>&1)" = "stowage-sidecar $version" ] ||
+        fail "stowage-sidecar ${flags[*]}: $(chroot "$work/root" /usr/bin/stowage-sidecar --version "${flags[@]}" 2>&1 | tail -n 1)"
+done
 [ "$(chroot "$work/root" /usr/bin/stowage --version)" = "stowage $version" ] || fail "stowage --version is not $version"
 [ -x "$work/root/sbin/modprobe" ] || fail "no modprobe: the kernel's NFS client could not be loaded"
 for tool in mkfs.ext4 e2fsck resize2fs mkfs.xfs xfs_growfs; do

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills stowage-sidecar with SIGKILL at random moments under load, starts it again, and looks for what it had promised.
 
-usage: store_kill.py SIDECAR FOLDER ROUNDS [SEED]
+usage: store_kill.py SIDECAR FOLDER ROUNDS [SEED] [--through]
+
+--through: the clients speak to a stowage-sidecar --engine remote, which lives on while the store behind it dies; half of the ends are
+graceful then. What it says was not sent must not have been done, and every client goes on by itself when the store is back.
 
 Every client owns its keys and knows what was acknowledged (a 2xx), and the one request that was under way when the server died, of which
 either outcome is right. After each start:
@@ -19,11 +22,16 @@ import json
 import os
 import random
 import re
+import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 
+THROUGH = "--through" in sys.argv
+if THROUGH:
+    sys.argv.remove("--through")
 SIDECAR, FOLDER, ROUNDS = sys.argv[1], sys.argv[2], int(sys.argv[3])
 SEED = int(sys.argv[4]) if len(sys.argv) > 4 else random.SystemRandom().randrange(1 << 32)
 START_S = 20
@@ -35,15 +43,19 @@ class Down(Exception):
     """The server is gone: whether it carried the request out is not known."""
 
 
-class Server:
-    def __init__(self):
-        self.process, self.port, self.log = None, 0, os.path.join(FOLDER, "log")
+class NotSent(Down):
+    """Nothing was carried out, says who should know."""
 
-    def start(self):
+
+class Process:
+    """A stowage-sidecar; `start` waits until it listens, and sets its port."""
+
+    def __init__(self, name):
+        self.process, self.port, self.log = None, 0, os.path.join(FOLDER, name)
+
+    def start(self, *flags):
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                [SIDECAR, "--data-dir", os.path.join(FOLDER, "data"), "--listen", "127.0.0.1:0", "--log-format", "json"],
-                stderr=log)
+            self.process = subprocess.Popen([SIDECAR, "--log-format", "json", *flags], stderr=log)
         until = time.monotonic() + START_S
         while time.monotonic() < until and self.process.poll() is None:
             with open(self.log, encoding="utf-8") as log:
@@ -55,9 +67,31 @@ class Server:
         with open(self.log, encoding="utf-8") as log:
             raise SystemExit(f"the server did not start:\n{log.read()[-2000:]}")
 
-    def kill(self):
-        self.process.kill()
+    def end(self, how):
+        self.process.send_signal(how)
         self.process.wait()
+
+
+class Server(Process):
+    """The store, and where its clients find it."""
+
+    def __init__(self):
+        super().__init__("log")
+        self.at, self.sidecar = "127.0.0.1:0", None
+        if THROUGH:
+            with socket.create_server(("127.0.0.1", 0)) as free:  # the same at every start
+                self.at = f"127.0.0.1:{free.getsockname()[1]}"
+
+    def start(self):
+        super().start("--data-dir", os.path.join(FOLDER, "data"), "--listen", self.at)
+        if THROUGH and not self.sidecar:
+            self.sidecar = Process("sidecar.log")
+            self.sidecar.start("--engine", "remote", "--store-url", f"http://{self.at}", "--listen", "127.0.0.1:0",
+                               "--token-file", os.path.join(FOLDER, "data", "token"))
+        self.client_port = self.sidecar.port if self.sidecar else self.port
+
+    def kill(self):
+        self.end(signal.SIGKILL)
 
 
 class Client:
@@ -71,11 +105,19 @@ class Client:
     def ask(self, method, path, body=None, headers=None):
         try:
             if not self.connection:
-                self.connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+                self.connection = http.client.HTTPConnection("127.0.0.1", self.server.client_port, timeout=30)
             self.connection.request(method, "/api/v1" + path, body, {"Authorization": "Bearer " + self.token, **(headers or {})})
             response = self.connection.getresponse()
-            return response.status, response.read(), response.headers
+            status, answer = response.status, response.read()
+            if THROUGH and status in (502, 503, 504):
+                code = json.loads(answer)["code"]
+                must_be(f"{code} without Retry-After", status != 503 or response.headers["Retry-After"])
+                counts[code] = counts.get(code, 0) + 1
+                time.sleep(0.005)
+                raise (NotSent if code in ("store_unreachable", "shutting_down") else Down)(code)
+            return status, answer, response.headers
         except (OSError, http.client.HTTPException) as error:
+            must_be(f"the sidecar has left a client: {error!r}", not THROUGH)
             self.connection = None
             raise Down(repr(error)) from None
 
@@ -102,6 +144,8 @@ class Worker(threading.Thread):
         try:
             while True:
                 self.state.step()
+        except NotSent:
+            self.state.not_sent()
         except Down:
             pass
         except BaseException as error:  # noqa: BLE001 — told by the main thread
@@ -119,6 +163,9 @@ class Known:
         if request():
             self.acked.update(contents)
             counts["acknowledged"] += 1
+        self.pending = {}
+
+    def not_sent(self):
         self.pending = {}
 
     def settle(self, name, found):
@@ -207,7 +254,7 @@ class Sender:
 
     def __init__(self, number, queue, server):
         self.number, self.queue, self.client = number, queue, Client(server)
-        self.next, self.acked, self.pending = 0, set(), None
+        self.next, self.acked, self.pending, self.unsent = 0, set(), None, None
 
     def text(self, sequence):
         return f"{self.number}:{sequence}"
@@ -228,13 +275,21 @@ class Sender:
         if self.acked:  # the window of duplicates is intact
             must_be(f"message {max(self.acked)} is forgotten", self.send(max(self.acked)))
         if self.pending is not None:  # sent again: whether new or a duplicate, now it is there once
-            self.send(self.pending)
+            duplicate = self.send(self.pending)
+            must_be(f"{self.text(self.pending)} had been sent, though it was said not", self.unsent != self.pending or not duplicate)
             self.acked.add(self.pending)
             self.pending = None
 
 
+    def not_sent(self):
+        self.unsent = self.pending
+
+
 class Receiver:
     """Receives on leases and acks, or takes."""
+
+    def not_sent(self):
+        self.under_way = False
 
     def __init__(self, queue, take, server):
         self.queue, self.take, self.client = queue, take, Client(server)
@@ -321,8 +376,9 @@ def main():
     try:
         run(dice, server)
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        for each in (server, server.sidecar):
+            if each and each.process.poll() is None:
+                each.end(signal.SIGKILL)
 
 
 def run(dice, server):
@@ -340,7 +396,7 @@ def run(dice, server):
         for each in workers:
             each.start()
         time.sleep(dice.uniform(0.02, 0.4))
-        server.kill()
+        server.end(signal.SIGTERM if THROUGH and number % 2 else signal.SIGKILL)
         for each in workers:
             each.join(60)
             must_be("a client hangs", not each.is_alive())
@@ -348,7 +404,8 @@ def run(dice, server):
                 raise each.fault
         server.start()
         for each in everybody:
-            each.client.connection = None
+            if not THROUGH:
+                each.client.connection = None
             each.check()
         if number % 20 == 19:
             print(f"  {number + 1} kills, {counts['acknowledged']} acknowledged writes", flush=True)
@@ -359,6 +416,11 @@ def run(dice, server):
     print(f"  {ROUNDS} kills, {counts['acknowledged']} acknowledged writes and receipts, nothing lost, nothing twice")
     server.process.terminate()
     must_be("a graceful stop fails", server.process.wait(20) == 0)
+    if server.sidecar:
+        print("  answers of the sidecar while the store was away:",
+              ", ".join(f"{name} {number}" for name, number in sorted(counts.items()) if name != "acknowledged"))
+        server.sidecar.process.terminate()
+        must_be("a graceful stop of the sidecar fails", server.sidecar.process.wait(20) == 0)
 
 
 main()

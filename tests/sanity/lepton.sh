@@ -4,8 +4,9 @@
 # checked. Before it, and without PyPI alone, the golden cases of that client's requests, told apart on the wire.
 # Ends with "N passed, N failed, N skipped".
 #
-# usage: tests/sanity/lepton.sh [--golden] [VERSION...]
+# usage: tests/sanity/lepton.sh [--golden] [--sidecar] [VERSION...]
 #   --golden   only the golden cases
+#   --sidecar  through a stowage-sidecar --engine remote, which has written the SDK's files, in place of the store itself
 #   VERSION    of leptonai; default: 0.26.0 and 0.27.3
 #
 # Clients are kept in ~/.cache/stowage. Exits 77 when PyPI cannot be had, after the golden cases passed.
@@ -14,7 +15,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
-golden_only=0
+golden_only=0 through=()
 versions=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -23,6 +24,7 @@ while [ $# -gt 0 ]; do
         exit 0
         ;;
     --golden) golden_only=1 ;;
+    --sidecar) through=(sidecar) ;;
     [0-9]*) versions+=("$1") ;;
     *)
         note "unknown argument '$1'"
@@ -37,9 +39,13 @@ done
 BUILD=${STOWAGE_BUILD_DIR:-$ROOT/build/dev}
 [ -x "$BUILD/bin/stowage-sidecar" ] || build dev
 WORK=$(mktemp -d)
-server=""
+server="" sidecars=()
 # shellcheck disable=SC2329 # called by the trap
 clean_up() {
+    for pid in "${sidecars[@]}"; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
     [ -z "$server" ] || kill "$server" 2>/dev/null || true
     [ -z "$server" ] || wait "$server" 2>/dev/null || true
     rm -rf "$WORK"
@@ -59,20 +65,40 @@ echo classified >"$WORK/outside/secret"
 ln -s "$WORK/outside" "$WORK/share/way-out"
 ln -s ../outside/secret "$WORK/share/way-up"
 
-: >"$WORK/log" # there before the server writes it
-"$BUILD/bin/stowage-sidecar" --data-dir "$WORK/data" --listen 127.0.0.1:0 --tokens "$WORK/tokens" \
-    --file-system "ws1/default=$WORK/share" --log-format json 2>"$WORK/log" &
-server=$!
-port=""
-for _ in $(seq 100); do
-    port=$(sed -n 's/.*"event":"started".*"port":\([0-9]*\).*/\1/p' "$WORK/log")
-    [ -z "$port" ] || break
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
-done
-if [ -z "$port" ]; then
-    cat "$WORK/log" >&2
-    die "stowage-sidecar did not start"
+# start NAME FLAG…: a stowage-sidecar; sets $started and $port
+start() {
+    local log=$WORK/$1.log
+    shift
+    : >"$log" # there before the server writes it
+    "$BUILD/bin/stowage-sidecar" --listen 127.0.0.1:0 --log-format json "$@" 2>"$log" &
+    started=$!
+    port=""
+    for _ in $(seq 100); do
+        port=$(sed -n 's/.*"event":"started".*"port":\([0-9]*\).*/\1/p' "$log")
+        [ -z "$port" ] || break
+        kill -0 "$started" 2>/dev/null || break
+        sleep 0.1
+    done
+    if [ -z "$port" ]; then
+        cat "$log" >&2
+        die "stowage-sidecar did not start"
+    fi
+}
+
+# beside NAME TOKEN: a sidecar for the token's workspace, in front of the store
+beside() {
+    printf '%s' "$2" >"$WORK/token-$1"
+    start "$1" --engine remote --store-url "http://127.0.0.1:$store_port" --token-file "$WORK/token-$1" \
+        --workspace "$1" --write-sdk-files "$WORK/home-$1"
+    sidecars+=("$started")
+}
+
+start store --data-dir "$WORK/data" --tokens "$WORK/tokens" --file-system "ws1/default=$WORK/share"
+server=$started store_port=$port client_port=$port
+if [ ${#through[@]} -gt 0 ]; then
+    beside lep lepton-client-token-9
+    client_port=$port
+    beside ws1 lepton-write-token-0001
 fi
 
 passed=0 failed=0 skipped=0
@@ -91,7 +117,7 @@ run_checks() {
     fi
 }
 
-run_checks "golden cases" timeout 120 python3 "$ROOT/tests/sanity/lepton/golden.py" "$port"
+run_checks "golden cases" timeout 120 python3 "$ROOT/tests/sanity/lepton/golden.py" "$port" "${through[@]}"
 
 missing=""
 [ "$golden_only" = 1 ] && versions=()
@@ -108,10 +134,20 @@ for version in "${versions[@]}"; do
         fi
         touch "$venv/.complete"
     fi
-    run_checks "leptonai $version" timeout 600 "$venv/bin/python" "$ROOT/tests/sanity/lepton/client.py" "$port" \
-        "$WORK/home-$version"
+    home=$WORK/home-$version
+    [ ${#through[@]} = 0 ] || cp -r "$WORK/home-lep" "$home"
+    run_checks "leptonai $version" timeout 600 "$venv/bin/python" "$ROOT/tests/sanity/lepton/client.py" "$client_port" \
+        "$home" "${through[@]}"
 done
 
+for pid in "${sidecars[@]}"; do
+    code=0
+    kill "$pid"
+    wait "$pid" || code=$?
+    [ "$code" = 0 ] || say "FAILED a sidecar's end: exit $code"
+    failed=$((failed + (code != 0)))
+done
+sidecars=()
 code=0
 kill "$server"
 wait "$server" || code=$?
@@ -125,7 +161,7 @@ fi
 
 say "$passed passed, $failed failed, $skipped skipped"
 if [ "$failed" != 0 ]; then
-    tail -n 20 "$WORK/log" >&2
+    tail -n 20 "$WORK"/*.log >&2
     exit 1
 fi
 [ -z "$missing" ] || skip "$missing"

@@ -119,6 +119,8 @@ static int look(struct store *s, struct kv_watch *w) {
         (void)pthread_mutex_lock(&h->lock);
         struct history *one = ns ? history_find(h, ns) : NULL;
         w->ret_drained = h->closed;
+        if (one && w->ret_version == KV_WATCH_NOW)
+            w->ret_version = one->version;
         int r = 0;
         if (!one)
             r = call_not_found(&w->call, CONTAINER_NAMESPACE, w->ns);

@@ -9,16 +9,18 @@ import tempfile
 import traceback
 
 PORT, HOME = sys.argv[1], sys.argv[2]
-TOKEN = "lepton-client-token-9"
+SIDECAR = sys.argv[3:] == ["sidecar"]  # it has written the record itself, and takes any token
+TOKEN = "stowage-local" if SIDECAR else "lepton-client-token-9"
 BASE = f"http://127.0.0.1:{PORT}/api/v1"
 
 # What an injector puts into a pod: the record, and no look for a newer client.
-os.makedirs(HOME, exist_ok=True)
-with open(os.path.join(HOME, "workspace_info.yaml"), "w") as record:
-    record.write(f"workspaces:\n  lep: {{id: lep, url: '{BASE}', display_name: d, auth_token: {TOKEN}}}\n"
-                 "current_workspace: lep\n")
-with open(os.path.join(HOME, "latest_version_check"), "w") as stamp:
-    stamp.write("9999999999")
+if not SIDECAR:
+    os.makedirs(HOME, exist_ok=True)
+    with open(os.path.join(HOME, "workspace_info.yaml"), "w") as record:
+        record.write(f"workspaces:\n  lep: {{id: lep, url: '{BASE}', display_name: d, auth_token: {TOKEN}}}\n"
+                     "current_workspace: lep\n")
+    with open(os.path.join(HOME, "latest_version_check"), "w") as stamp:
+        stamp.write("9999999999")
 ENVIRONMENT = {"LEPTON_CACHE_DIR": HOME, "LEPTON_WORKSPACE_ID": "lep", "LEPTON_WORKSPACE_TOKEN": TOKEN,
                "LEPTON_WORKSPACE_URL": BASE, "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
                "COLUMNS": "1000"}
