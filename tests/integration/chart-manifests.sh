@@ -80,6 +80,8 @@ store:
   enabled: true
   persistence: {size: 20Gi, storageClassName: local}
   tokens: {existingSecret: store-tokens, key: list}
+  serviceAccountTokens: true
+  serviceAccounts: ["guests/*=read", "*/*=write"]
   tls: {existingSecret: store-tls}
   service: {port: 443, clusterIP: 10.96.0.51, annotations: {a: b}}
   publicUrl: https://store.example.com
@@ -242,7 +244,7 @@ need("the store is there without being asked for", not [o for o in default if "s
 pod = by(every, "StatefulSet", "-store")[0]["spec"]["template"]["spec"]
 told = pod["containers"][0]["args"]
 for flag in ("--tokens=/etc/stowage/tokens/list", "--tls-cert=/etc/stowage/tls/tls.crt", "--public-url=https://store.example.com",
-             "--quota=research:namespaces=3", "--quota=bytes=10Gi,queues=5", "--readers=16", "--backup-dir=/backups"):
+             "--quota=research:namespaces=3", "--quota=bytes=10Gi,queues=5", "--token-review=in-cluster", "--service-account=guests/*=read", "--readers=16", "--backup-dir=/backups"):
     need(f"the store is not given {flag}: {told}", flag in told)
 need(f"with tokens of a Secret the made one counts as well: {told}", "--allow-remote" not in told)
 need("probes of a store with a certificate", all(pod["containers"][0][p]["httpGet"]["scheme"] == "HTTPS" for p in (
@@ -263,12 +265,17 @@ near = copier["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringE
 need(f"the backup is not bound to the store's node: {near}", near == by(every, "StatefulSet", "-store")[0]["spec"]["selector"]["matchLabels"])
 need("the backup may write to the store's data", {"name": "data", "mountPath": "/var/lib/stowage", "readOnly": True} in copier["containers"][0]["volumeMounts"])
 rule = by(every, "NetworkPolicy", "-store")[0]["spec"]
-need(f"who may reach the store: {rule}", rule["policyTypes"] == ["Ingress", "Egress"] and "egress" not in rule and len(rule["ingress"]) == 1 and
+need(f"who may reach the store: {rule}", rule["policyTypes"] == ["Ingress"] and len(rule["ingress"]) == 1 and
      rule["ingress"][0]["ports"] == [{"port": "store", "protocol": "TCP"}] and rule["ingress"][0]["from"][1] == {
          "namespaceSelector": {"matchLabels": {"store": "yes"}}} and
      rule["ingress"][0]["from"][0]["podSelector"]["matchLabels"] == {
          k: v for k, v in job["jobTemplate"]["spec"]["template"]["metadata"]["labels"].items() if k.startswith("app.kubernetes.io/")})
-need("everybody may reach a store that names nobody", "from" not in by(store, "NetworkPolicy", "-store")[0]["spec"]["ingress"][0])
+rule = by(store, "NetworkPolicy", "-store")[0]["spec"]
+need("everybody may reach a store that names nobody", "from" not in rule["ingress"][0])
+need("a store that asks nobody may connect to others", rule["policyTypes"] == ["Ingress", "Egress"] and "egress" not in rule)
+need("only a store that reviews tokens has a role", not by(store, "ClusterRole", "-store") and by(every, "ClusterRole", "-store")[0]["rules"] == [
+    {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}] and
+    by(every, "ClusterRoleBinding", "-store")[0]["roleRef"]["name"] == "stowage-store" and pod["automountServiceAccountToken"] is True)
 need("a store of one pod has a budget", not by(every, "PodDisruptionBudget", "-store"))
 for o, template in pods(store):
     need("the store's pods have a token of the API server", template["spec"]["automountServiceAccountToken"] is False)
@@ -348,6 +355,8 @@ refused size --set store.persistence.size=0
 refused existingSecret --set store.tokens.existingSecret=My_Secret
 refused publicUrl --set store.publicUrl=https://store.example.com/path
 refused quotas --set 'store.quotas={bytes:10Gi}'
+refused serviceAccounts --set store.enabled=true,store.serviceAccountTokens=true --set 'store.serviceAccounts={guests=read}'
+refused serviceAccountTokens --set store.enabled=true --set 'store.serviceAccounts={guests/*=read}'
 refused extraArgs --set 'store.extraArgs={readers=16}'
 refused "--tokens is the chart's" --set store.enabled=true --set 'store.extraArgs={--tokens=/x}'
 refused "--data-dir is the chart's" --set store.enabled=true --set 'store.extraArgs={--data-dir=/x}'

@@ -61,9 +61,10 @@ httpGet: {path: {{ index . 1 }}, port: store, scheme: {{ ternary "HTTPS" "HTTP" 
 {{- $s := .Values.store -}}
 {{- if and $s.restore (not $s.backup.enabled) }}{{ fail "store.restore reads a backup of the volume of backups: set store.backup.enabled too" }}{{ end -}}
 {{- if and $s.backup.enabled $s.backup.persistence.existingClaim (eq $s.backup.persistence.existingClaim (include "stowage.store.claim" .)) }}{{ fail "store.backup.persistence.existingClaim is the store's own claim: leave it and its size empty to keep backups there" }}{{ end -}}
+{{- if and $s.serviceAccounts (not $s.serviceAccountTokens) }}{{ fail "store.serviceAccounts counts with store.serviceAccountTokens: true only" }}{{ end -}}
 {{- range $arg := $s.extraArgs }}
 {{- $flag := first (splitList "=" $arg) -}}
-{{- if has $flag (list "--data-dir" "--listen" "--backup-dir" "--restore" "--tokens" "--allow-remote" "--tls-cert" "--tls-key" "--public-url" "--quota" "--log-level") }}{{ fail (printf "store.extraArgs: %s is the chart's to give, by a value of its own" $flag) }}{{ end -}}
+{{- if has $flag (list "--data-dir" "--listen" "--backup-dir" "--restore" "--tokens" "--allow-remote" "--tls-cert" "--tls-key" "--public-url" "--quota" "--log-level" "--token-review" "--service-account") }}{{ fail (printf "store.extraArgs: %s is the chart's to give, by a value of its own" $flag) }}{{ end -}}
 {{- end -}}
 {{- end }}
 
