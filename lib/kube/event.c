@@ -3,7 +3,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,9 +12,11 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/base/workq.h"
 #include "lib/kube/object.h"
 
 #define REMEMBERED 256
+#define WAITING_MAX 256
 #define QUIET_NS (10 * NS_PER_S)
 #define MESSAGE_MAX 1024
 
@@ -27,33 +30,57 @@ struct kube_events {
     const struct kube *kube;
     const struct clock *clock;
     char *component, *instance;
-    pthread_mutex_t lock; // of what follows; held around a request, so that one event is not made twice
+    atomic_bool closing; // what waits is dropped
+    struct workq *workq; // of one thread, whose are
     struct told told[REMEMBERED];
 };
+
+struct telling {      // on its way to be written
+    struct work work; // first, so that a work item is its telling
+    struct kube_events *events;
+    struct json *event; // whole, as if it were new
+    char *ns, *name;
+    char id[HASH_ID_LEN + 1], now[KUBE_TIME_SIZE];
+};
+
+static struct telling *telling_free(struct telling *telling) {
+    if (telling) {
+        (void)json_free(telling->event);
+        free(telling->ns);
+        free(telling->name);
+        free(telling);
+    }
+    return NULL;
+}
+DEFINE_CLEANUP(telling)
 
 int kube_events_new(const struct kube_events_options *options, struct kube_events **ret, struct err *err) {
     struct kube_events *events cleanup(kube_events_freep) = mem_zalloc(sizeof *events);
     if (!events)
         return err_set(err, -ENOMEM, "out of memory");
-    (void)pthread_mutex_init(&events->lock, NULL);
     events->kube = options->kube;
     events->clock = options->clock ? options->clock : &clock_system;
     events->component = mem_strdup(options->component);
     events->instance = mem_strdup(options->instance);
     if (!events->component || !events->instance)
         return err_set(err, -ENOMEM, "out of memory");
-    *ret = take_ptr(events);
-    return 0;
+    int r = workq_new("events", 1, &events->workq, err);
+    if (r == 0)
+        *ret = take_ptr(events);
+    return r;
 }
 
 struct kube_events *kube_events_free(struct kube_events *events) {
     if (!events)
         return NULL;
+    atomic_store(&events->closing, true);
+    if (events->workq)
+        kube_events_flush(events); // the queue would not free them
+    events->workq = workq_free(events->workq);
     for (size_t i = 0; i < REMEMBERED; i++)
         free(events->told[i].path);
     free(events->component);
     free(events->instance);
-    (void)pthread_mutex_destroy(&events->lock);
     free(events);
     return NULL;
 }
@@ -118,50 +145,76 @@ static int count_up(const struct kube_events *events, struct told *told, const c
     return r;
 }
 
-static int tell_new(const struct kube_events *events, const struct kube_subject *subject, struct wording *w,
-                    struct told *told, struct err *err) {
-    struct json *event cleanup(json_freep) = make_event(events, subject, w);
-    char *collection cleanup_free = kube_collection("/api/v1", w->ns, "events");
-    if (!event || !collection)
+static int tell_new(const struct telling *telling, struct told *told, struct err *err) {
+    char *collection cleanup_free = kube_collection("/api/v1", telling->ns, "events");
+    if (!collection)
         return err_set(err, -ENOMEM, "out of memory");
-    int r = kube_create(events->kube, collection, event, NULL, err);
+    int r = kube_create(telling->events->kube, collection, telling->event, NULL, err);
     free(told->path);
-    told->path = r == 0 ? kube_path(collection, w->name) : NULL;
+    told->path = r == 0 ? kube_path(collection, telling->name) : NULL;
     told->count = 1;
     return r;
 }
 
+static void write_event(struct work *work) {
+    struct telling *telling cleanup(telling_freep) = (struct telling *)work;
+    struct kube_events *events = telling->events;
+    struct told *told = find(events, telling->id);
+    struct err err = ERR_NONE;
+    int64_t now_ns = clock_monotonic(events->clock);
+    bool same = str_eq(told->id, telling->id) && told->path;
+    if (atomic_load(&events->closing))
+        return;
+    if (same && now_ns - told->last_ns < QUIET_NS)
+        return;
+    int r = same ? count_up(events, told, telling->now, &err) : -ENOENT;
+    if (r == -ENOENT) // new, or the cluster has forgotten it
+        r = tell_new(telling, told, &err);
+    (void)snprintf(told->id, sizeof told->id, "%s", telling->id);
+    told->last_ns = now_ns;
+    if (r < 0)
+        log_debug("event not written", LOG_S("event", telling->name), LOG_S("error", err_text(&err)));
+}
+
+static struct telling *make_telling(struct kube_events *events, const struct kube_subject *subject,
+                                    const struct wording *w) {
+    struct telling *telling cleanup(telling_freep) = mem_zalloc(sizeof *telling);
+    const char *uid = kube_text(subject->object, "metadata.uid");
+    char *said cleanup_free = mem_printf("%s/%s/%s", uid ? uid : "", w->reason, w->message);
+    if (!telling || !said)
+        return NULL;
+    telling->work.run = write_event;
+    telling->events = events;
+    telling->event = make_event(events, subject, w);
+    telling->ns = mem_strdup(w->ns);
+    telling->name = mem_strdup(w->name);
+    (void)snprintf(telling->now, sizeof telling->now, "%s", w->now);
+    hash_id(said, strlen(said), telling->id);
+    return telling->event && telling->ns && telling->name ? take_ptr(telling) : NULL;
+}
+
 void kube_event(struct kube_events *events, const struct kube_subject *subject, bool warning, const char *reason,
                 const char *message) {
-    const char *ns = kube_text(subject->object, "metadata.namespace"),
-               *uid = kube_text(subject->object, "metadata.uid");
-    char cut[MESSAGE_MAX + 1], id[HASH_ID_LEN + 1];
+    const char *ns = kube_text(subject->object, "metadata.namespace");
+    char cut[MESSAGE_MAX + 1];
     size_t len = strlen(message) < MESSAGE_MAX ? strlen(message) : MESSAGE_MAX;
-    struct err err = ERR_NONE;
     while (len && !str_is_utf8(message, len))
         len--;
     (void)snprintf(cut, sizeof cut, "%.*s", (int)len, message);
     struct wording w = {.type = warning ? "Warning" : "Normal", .reason = reason, .message = cut};
-    char *said cleanup_free = mem_printf("%s/%s/%s", uid ? uid : "", reason, cut);
-    if (!said)
-        return;
-    hash_id(said, strlen(said), id);
-    int64_t now_ns = clock_monotonic(events->clock);
     kube_time(clock_wall(events->clock), w.now);
     // Events of objects in no namespace are in "default": there kubectl looks for them.
     (void)snprintf(w.ns, sizeof w.ns, "%s", str_empty(ns) ? "default" : ns);
     (void)snprintf(w.name, sizeof w.name, "%.200s.%" PRIx64, kube_name(subject->object),
                    (uint64_t)clock_wall(events->clock));
-    LOCK_SCOPE(&events->lock);
-    struct told *told = find(events, id);
-    bool same = str_eq(told->id, id) && told->path;
-    if (same && now_ns - told->last_ns < QUIET_NS)
+    if (workq_pending(events->workq) >= WAITING_MAX)
         return;
-    int r = same ? count_up(events, told, w.now, &err) : -ENOENT;
-    if (r == -ENOENT) // new, or the cluster has forgotten it
-        r = tell_new(events, subject, &w, told, &err);
-    (void)snprintf(told->id, sizeof told->id, "%s", id);
-    told->last_ns = now_ns;
-    if (r < 0)
-        log_debug("event not written", LOG_S("reason", reason), LOG_S("error", err_text(&err)));
+    struct telling *telling cleanup(telling_freep) = make_telling(events, subject, &w);
+    if (telling && workq_push(events->workq, &telling->work) == 0)
+        (void)take_ptr(telling);
+}
+
+void kube_events_flush(struct kube_events *events) {
+    while (workq_pending(events->workq))
+        (void)poll(NULL, 0, 1);
 }

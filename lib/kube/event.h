@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events: what happened to an object, for `kubectl describe`. The same again counts up instead of being told twice.
 //
-// Owns:    a table of the last events it made, by what they said; the oldest give way.
+// Owns:    a table of the last events it made, by what they said; the oldest give way. A thread that writes them, so that nobody
+//          waits for news; what is told while 256 wait to be written is dropped.
 // Threads: any.
 // Fails:   never: an event that cannot be written is dropped and logged at debug.
 #pragma once
@@ -28,3 +29,5 @@ struct kube_subject { // what it is about
 // `reason` in CamelCase; the message is cut at 1,024 bytes, as the API demands. The same within 10 s is not counted again.
 void kube_event(struct kube_events *events, const struct kube_subject *subject, bool warning, const char *reason,
                 const char *message);
+// Waits until all that was told has been written or dropped.
+void kube_events_flush(struct kube_events *events);

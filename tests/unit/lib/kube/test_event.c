@@ -36,6 +36,7 @@ static void tell(const char *message) {
     const struct kube_subject subject = {
         .api_version = "stowage.dev/v1alpha1", .kind = "FileSystem", .object = kit.object};
     kube_event(kit.events, &subject, true, "VolumesInUse", message);
+    kube_events_flush(kit.events);
     fake_kube_clock_add(11 * NS_PER_S);
 }
 
