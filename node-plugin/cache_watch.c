@@ -54,6 +54,7 @@ static int tell(struct cache_watch *watch, bool failed, const char *reason) {
     }
     const struct kube_subject subject = {.api_version = "v1", .kind = "Node", .object = node};
     kube_event(watch->events, &subject, failed, failed ? "CacheDiskFailed" : "CacheDiskRecovered", message);
+    kube_events_flush(watch->events);
     return 0;
 }
 

@@ -19,9 +19,10 @@ bool copy_is_version(const struct cached *object, const struct nfs_attr *attr) {
     return cached_is_version(object, &seen);
 }
 
-static bool is_settled(const struct fs *fs, const struct nfs_attr *attr) {
+bool copy_is_settled(const struct fs *fs, const struct nfs_attr *attr) {
     const struct timespec *last = attr->mtime.tv_sec > attr->ctime.tv_sec ? &attr->mtime : &attr->ctime;
-    return fs->copies.trust == TRUST_IMMUTABLE || last->tv_sec + fs->copies.settle_s < clock_wall(fs->clock) / NS_PER_S;
+    return !fs->copies.cache || fs->copies.trust == TRUST_IMMUTABLE ||
+           last->tv_sec + fs->copies.settle_s < clock_wall(fs->clock) / NS_PER_S;
 }
 
 // ---- under copy_lock
@@ -79,7 +80,7 @@ static void find_copy(struct inode *inode, const struct nfs_attr *attr) {
     if (c->object && !is_current(c, attr))
         forget_copy(inode);
     c->changed = false;
-    if (c->object || attr->size == 0 || !S_ISREG(attr->mode) || !is_settled(fs, attr) || !wb_clean(&inode->wb))
+    if (c->object || attr->size == 0 || !S_ISREG(attr->mode) || !copy_is_settled(fs, attr) || !wb_clean(&inode->wb))
         return;
     struct cache_version version = version_of(attr);
     if (cache_get(fs->copies.cache, inode->fh.data, inode->fh.len, &version, true, &c->object) < 0)
@@ -216,7 +217,7 @@ int copy_take(struct inode *inode, const struct nfs_attr *attr, struct cached **
             *ret = c->object;
             return 0;
         }
-        if (c->object || !is_settled(fs, attr) || !wb_clean(&inode->wb))
+        if (c->object || !copy_is_settled(fs, attr) || !wb_clean(&inode->wb))
             return -EAGAIN;
     }
     return cache_get(fs->copies.cache, inode->fh.data, inode->fh.len, &version, true, ret);

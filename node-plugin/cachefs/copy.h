@@ -28,6 +28,8 @@ int copy_choose(struct op *op, const struct nfs_attr *attr, bool tried, enum ope
 // True: this was the last open of a file of which the larger part has been fetched. Nobody reads it here any more, so the kernel's
 // pages would hide what is missing for good, and the copy would never be handed to the kernel. *ret_partial: its version.
 bool copy_closed(struct inode *inode, enum open_mode mode, struct nfs_attr *ret_partial);
+// May a file with these attributes have a copy? Not while it may still be growing (--cache-settle). On a mount without a cache: true.
+bool copy_is_settled(const struct fs *fs, const struct nfs_attr *attr);
 // The copy that a read of [offset, offset+size) may be served from, with a reference; NULL: the origin is to be asked.
 struct cached *copy_for_read(struct inode *inode, uint64_t offset, size_t size);
 

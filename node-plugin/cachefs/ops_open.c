@@ -74,7 +74,8 @@ static void tell_kernel(struct op *op, uint64_t id, const struct nfs_attr *attr,
         (void)fuse_lowlevel_notify_inval_inode(op->fs->session, id, -1, 0);
     if (truncated)
         nodes_kernel_truncated(op->fs->nodes, id);
-    now.valid = !attr_is_fresh(attr, clock_wall(op->fs->clock)) && !truncated;
+    // What is read before there may be a copy would stay in the kernel's pages, and the copy be empty for as long.
+    now.valid = !attr_is_fresh(attr, clock_wall(op->fs->clock)) && !truncated && copy_is_settled(op->fs, attr);
     struct node_stamp old = nodes_swap_stamp(op->fs->nodes, id, &now);
     op->fi.keep_cache = node_stamp_eq(&old, &now);
 }

@@ -37,3 +37,18 @@ for volume in passed served version4; do
     cachefs_umount "$volume-b"
     cachefs_umount "$volume-a"
 done
+
+echo "what was read while it settled is stored by the first reading after that"
+cachefs_mount settling --sub-dir passed --cache-settle 6 || fail "no mount"
+head -c 8M /dev/urandom >"$EXPORT/passed/late" # more than an open fetches by itself
+sleep 3.5 # the kernel's pages are kept from here on, a copy is not made yet
+cmp "$EXPORT/passed/late" "$WORK/settling/late" || fail "wrong bytes"
+sleep 4
+cmp "$EXPORT/passed/late" "$WORK/settling/late" || fail "wrong bytes"
+status() { getfattr --only-values -n stowage.cache.status "$WORK/settling/late" 2>/dev/null; }
+for _ in $(seq 50); do
+    if status | grep -q '"state":"complete"'; then break; fi
+    sleep 0.1
+done
+status | grep -q '"state":"complete"' || fail "not stored: $(status)"
+cachefs_umount settling
