@@ -221,6 +221,7 @@ static const struct field rows[] = {
      .fallback = "8Mi",
      .value = "BYTES",
      .min = 1,
+     .max = INT64_C(1) << 40,
      .help = "of sidecars; their cache comes on top"},
     {.name = "inject-memory-limit",
      .type = FIELD_BYTES,

@@ -65,6 +65,10 @@ static char *bundle_of(const char *now, const char *before) {
     return mem_printf("%s%s", now, first ? first : "");
 }
 
+static const char *reason(bool known, const char *certificate, const struct err *why) {
+    return known ? "the one before ends" : str_empty(certificate) ? "there is none yet" : err_text(why);
+}
+
 static int renew_authority(struct certificates *c, int64_t now_s, bool *ret_changed, struct err *err) {
     struct http_period period = {0};
     struct err why = ERR_NONE;
@@ -78,11 +82,11 @@ static int renew_authority(struct certificates *c, int64_t now_s, bool *ret_chan
         r == 0 ? bundle_of(made.certificate, known && period.until_s > now_s ? c->authority.certificate : NULL) : NULL;
     if (r < 0 || !bundle)
         return r < 0 ? r : err_set(err, -ENOMEM, "out of memory");
+    log_info("a certificate authority of the webhooks is made",
+             LOG_S("reason", reason(known, c->authority.certificate, &why)));
     http_pair_done(&c->authority);
     c->authority = (struct http_pair){.certificate = take_ptr(bundle), .key = take_ptr(made.key)};
     *ret_changed = true;
-    log_info("a certificate authority of the webhooks is made",
-             LOG_S("reason", known ? "the one before ends" : err_text(&why)));
     return 0;
 }
 
@@ -99,13 +103,13 @@ static int renew_server(struct certificates *c, const char *dns_name, int64_t no
     int r = http_authority_sign(&c->authority, dns_name, next, &made, err);
     if (r < 0)
         return r;
+    log_info("a certificate of the webhooks is made", LOG_S("for", dns_name), LOG_I("until_s", next.until_s),
+             LOG_S("reason", reason(known, c->server.certificate, &why)));
     http_pair_done(&c->server);
     c->server = made;
     made = (struct http_pair){0};
     c->until_s = next.until_s;
     *ret_changed = true;
-    log_info("a certificate of the webhooks is made", LOG_S("for", dns_name), LOG_I("until_s", next.until_s),
-             LOG_S("reason", known ? "the one before ends" : err_text(&why)));
     return 0;
 }
 

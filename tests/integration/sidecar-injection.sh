@@ -48,8 +48,8 @@ YES='stowage.dev/inject: "true"'
 made() { # NAMESPACE ANNOTATIONS [MORE]
     pod "$2" "${3:-}" | kubectl -n "$1" create --dry-run=server -o json -f -
 }
-has_sidecar() { [ "$(made "$1" "${2:-$YES}" | jq -r '.spec.initContainers[0].name')" = stowage-sidecar ]; }
-wait_until 60 has_sidecar team-a || die "no sidecar comes: $(made team-a "$YES")"
+has_sidecar() { [ "$(made "$1" "${2:-$YES}" 2>/dev/null | jq -r '.spec.initContainers[0].name')" = stowage-sidecar ]; }
+wait_until 60 has_sidecar team-a || die "no sidecar comes"
 
 # --- what becomes of pods ----------------------------------------------------------------------------------------------
 pod "$YES" | kubectl -n team-a create -f - >/dev/null
@@ -96,7 +96,7 @@ wait_until 60 alike || die "two replicas serve two certificates"
 policy() { kubectl patch mutatingwebhookconfiguration stowage-webhook --type json -p "[{\"op\": \"replace\", \"path\": \"/webhooks/0/failurePolicy\", \"value\": \"$1\"}]" >/dev/null; }
 policy Fail
 renewed() { # is another one served by both, and has every pod had its sidecar meanwhile?
-    has_sidecar team-a || die "no sidecar while certificates are renewed: $(made team-a "$YES" 2>&1)"
+    has_sidecar team-a || die "no sidecar while certificates are renewed: $(made team-a "$YES" 2>&1 | tail -n 1)"
     alike && [ "$(serial "$address:443")" != "$before" ]
 }
 bundle() { kubectl get mutatingwebhookconfiguration stowage-webhook -o 'jsonpath={.webhooks[0].clientConfig.caBundle}' | base64 -d; }

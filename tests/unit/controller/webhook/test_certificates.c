@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "controller/webhook/certificates.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 
 #define NAME "stowage-webhook.stowage.svc"
@@ -109,5 +110,6 @@ int main(void) {
         cmocka_unit_test(twenty_years_pass),
         cmocka_unit_test(what_is_wrong_is_made_anew),
     };
+    log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,12 +112,12 @@ static void who_does_not_ask_is_left_alone(void **state) {
     }
 }
 
-// `annotations` beside stowage.dev/inject, and members of spec
+// The annotations; the rest of `containers` and what is behind it
 static void refused(const char *annotations, const char *spec, const char *message) {
     char *text cleanup_free =
         mem_printf("{\"metadata\":{\"annotations\":{%s}},\"spec\":{\"containers\":[{\"name\":\"app\",\"ports\":[{"
-                   "\"containerPort\":8080}]}]%s}}",
-                   annotations, spec);
+                   "\"containerPort\":8080}]}%s}}",
+                   annotations, *spec ? spec : "]");
     struct json *pod cleanup(json_freep) = parse(text), *patch = NULL;
     struct err err = ERR_NONE;
     assert_int_equal(inject_pod(&settings, pod, "team-a", &patch, &err), -EINVAL);
@@ -140,9 +140,9 @@ static void what_cannot_be_is_refused_with_the_remedy(void **state) {
     refused(YES ",\"stowage.dev/inject-log-level\":\"loud\"", "", "warning");
     refused(YES ",\"stowage.dev/inject-prot\":\"3500\"", "", "known are");
     refused(YES ",\"stowage.dev/inject-port\":\"8080\"", "", "by the annotation stowage.dev/inject-port");
-    refused(YES, ",\"hostNetwork\":true", "remove hostNetwork");
-    refused(YES, ",\"os\":{\"name\":\"windows\"}", "Windows");
-    refused(YES, ",\"containers\":[{\"name\":\"stowage-sidecar\"}]", "call it otherwise");
+    refused(YES, "],\"hostNetwork\":true", "remove hostNetwork");
+    refused(YES, "],\"os\":{\"name\":\"windows\"}", "Windows");
+    refused(YES, ",{\"name\":\"stowage-sidecar\"}]", "call it otherwise");
 }
 
 static void memory_may_end_anywhere(void **state) {
