@@ -59,27 +59,32 @@ static bool is_good(struct http_period period, int64_t now_s, int64_t days) {
     return period.from_s <= now_s && period.until_s - now_s > days * DAY_S;
 }
 
-// The one before stays behind the new one while it is good: replicas that still serve what it signed are believed.
-static char *bundle_of(const char *now, const char *before) {
-    char *first cleanup_free = http_certificate_first(before);
+// The one before stays behind the new one while it is good, even if its key is lost: replicas that still serve what it signed are believed.
+static char *bundle_of(const char *now, const char *before, int64_t now_s) {
+    const struct http_pair certificate = {.certificate = (char *)(uintptr_t)before};
+    struct http_period period;
+    bool good = http_authority_check(&certificate, &period, NULL) == 0 && period.until_s > now_s;
+    char *first cleanup_free = good ? http_certificate_first(before) : NULL;
     return mem_printf("%s%s", now, first ? first : "");
 }
 
 static const char *reason(bool known, const char *certificate, const struct err *why) {
-    return known ? "the one before ends" : str_empty(certificate) ? "there is none yet" : err_text(why);
+    return known                    ? "the one before ends"
+           : str_empty(certificate) ? "there is none yet"
+           : why->code              ? err_text(why)
+                                    : "its key is missing";
 }
 
 static int renew_authority(struct certificates *c, int64_t now_s, bool *ret_changed, struct err *err) {
     struct http_period period = {0};
     struct err why = ERR_NONE;
-    bool known = http_authority_check(&c->authority, &period, &why) == 0;
+    bool known = c->authority.key && http_authority_check(&c->authority, &period, &why) == 0;
     if (known && is_good(period, now_s, AUTHORITY_RENEW_DAYS))
         return 0;
     struct http_pair made cleanup(http_pair_done) = {0};
     const struct http_period next = {.from_s = now_s - EARLIER_S, .until_s = now_s + AUTHORITY_DAYS * DAY_S};
     int r = http_authority_make(AUTHORITY_NAME, next, &made, err);
-    char *bundle cleanup_free =
-        r == 0 ? bundle_of(made.certificate, known && period.until_s > now_s ? c->authority.certificate : NULL) : NULL;
+    char *bundle cleanup_free = r == 0 ? bundle_of(made.certificate, c->authority.certificate, now_s) : NULL;
     if (r < 0 || !bundle)
         return r < 0 ? r : err_set(err, -ENOMEM, "out of memory");
     log_info("a certificate authority of the webhooks is made",
@@ -94,7 +99,8 @@ static int renew_server(struct certificates *c, const char *dns_name, int64_t no
                         struct err *err) {
     struct http_period period = {0};
     struct err why = ERR_NONE;
-    bool known = http_certificate_check(&c->server, c->authority.certificate, dns_name, &period, &why) == 0;
+    bool known =
+        c->server.key && http_certificate_check(&c->server, c->authority.certificate, dns_name, &period, &why) == 0;
     c->until_s = period.until_s;
     if (known && is_good(period, now_s, CERTIFICATE_RENEW_DAYS))
         return 0;

@@ -151,10 +151,10 @@ static int seconds_of(const ASN1_TIME *time, int64_t *ret) {
 
 static int read_pair(const struct http_pair *pair, X509 **ret, struct http_period *ret_period, struct err *err) {
     X509 *x cleanup(x509_freep) = read_certificate(pair->certificate);
-    EVP_PKEY *key cleanup(key_freep) = read_key(pair->key);
-    if (!x || !key)
+    EVP_PKEY *key cleanup(key_freep) = pair->key ? read_key(pair->key) : NULL;
+    if (!x || (pair->key && !key))
         return err_set(err, -EINVAL, "no certificate with its key: %s", http_tls_reason());
-    if (X509_check_private_key(x, key) != 1)
+    if (key && X509_check_private_key(x, key) != 1)
         return err_set(err, -EINVAL, "the key is not the certificate's: %s", http_tls_reason());
     if (seconds_of(X509_get0_notBefore(x), &ret_period->from_s) < 0 ||
         seconds_of(X509_get0_notAfter(x), &ret_period->until_s) < 0)

@@ -26,7 +26,8 @@ int http_authority_make(const char *name, struct http_period period, struct http
 int http_authority_sign(const struct http_pair *authority, const char *dns_name, struct http_period period,
                         struct http_pair *ret, struct err *err) must_check;
 
-// Is it an authority's certificate (the first, when there are more) with its key? When is it good?
+// Is it an authority's certificate (the first, when there are more) with its key? When is it good? A key of NULL is not asked for, here and
+// below.
 int http_authority_check(const struct http_pair *authority, struct http_period *ret, struct err *err) must_check;
 // Is it a server's certificate for `dns_name` with its key, signed by the first certificate of `authority`? When is it good?
 int http_certificate_check(const struct http_pair *server, const char *authority, const char *dns_name,

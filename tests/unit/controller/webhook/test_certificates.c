@@ -71,6 +71,7 @@ static void twenty_years_pass(void **state) {
 
 static void what_is_wrong_is_made_anew(void **state) {
     static const char *const wrong[] = {
+        "{\"data\":null}",
         "{\"data\":{\"ca.crt\":\"\",\"ca.key\":\"\"}}",
         "{\"data\":{\"ca.crt\":\"!\",\"tls.key\":7}}",
         "{\"data\":\"\"}",
@@ -100,8 +101,12 @@ static void what_is_wrong_is_made_anew(void **state) {
         c.authority.key = mem_strdup(stranger.key);
         (void)json_free(secret);
         secret = secret_of(&c);
+        struct certificates before cleanup(certificates_done) = {0};
+        assert_int_equal(certificates_read(secret, &before, NULL), 0);
         assert_true(look(&secret, &c, NAME));
         assert_false(look(&secret, &c, NAME));
+        assert_true(leads_to(&before, c.authority.certificate)); // what other replicas still serve
+        assert_true(leads_to(&c, c.authority.certificate));
     }
 }
 
