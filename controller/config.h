@@ -15,6 +15,9 @@ struct config {
     bool operator_on;
     char *kubeconfig, *operator_namespace;
     uint32_t node_metrics_port;
+    char *webhook, *webhook_name;
+    char *inject_image, *inject_pull_policy, *inject_store_url, *inject_store_ca, *inject_audience, *inject_cpu_request;
+    int64_t inject_memory_request, inject_memory_limit;
     struct volume_node *node_list; // `nodes`, parsed
 };
 

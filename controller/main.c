@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// stowage-controller: settings, shares, background work, volumes and snapshots, the CSI services, /healthz and /metrics; then it
+// stowage-controller: settings, shares, background work, volumes and snapshots, the CSI services, the operator and the
+// webhooks, /healthz and /metrics; then it
 // waits for a signal, and takes everything down in reverse.
 #include <errno.h>
 #include <malloc.h>
@@ -16,6 +17,7 @@
 #include "controller/sweep.h"
 #include "controller/tree_work.h"
 #include "controller/volume.h"
+#include "controller/webhook/webhook.h"
 #include "csi/local_volume.h"
 #include "csi/server.h"
 #include "lib/base/log.h"
@@ -36,6 +38,7 @@ struct process { // in the order of their making
     struct csi_server *csi, *local_csi;
     struct http_health *http;
     struct cluster_operator *operator_part;
+    struct webhook *webhook;
 };
 
 // ---- what is measured -------------------------------------------------------------------------------------------
@@ -199,10 +202,29 @@ static int start_operator(struct process *p, struct err *err) {
     return p->config.operator_on ? cluster_operator_start(&options, &p->operator_part, err) : 0;
 }
 
+static int start_webhook(struct process *p, struct err *err) {
+    const struct config *c = &p->config;
+    struct webhook_options options = {
+        .address = c->webhook,
+        .name = c->webhook_name,
+        .kubeconfig = c->kubeconfig,
+        .ns = c->operator_namespace,
+        .inject = {.image = c->inject_image,
+                   .pull_policy = c->inject_pull_policy,
+                   .store_url = c->inject_store_url,
+                   .store_ca = c->inject_store_ca,
+                   .audience = c->inject_audience,
+                   .cpu_request = c->inject_cpu_request,
+                   .memory_request = c->inject_memory_request,
+                   .memory_limit = c->inject_memory_limit},
+    };
+    return c->webhook ? webhook_start(&options, &p->webhook, err) : 0;
+}
+
 static int start(struct process *p, struct err *err) {
     static int (*const steps[])(struct process *, struct err *) = {
         start_worker, start_resume, start_origins,     start_shares,   start_volumes, start_snapshots,
-        open_known,   start_csi,    start_local_front, start_operator, start_http,
+        open_known,   start_csi,    start_local_front, start_operator, start_webhook, start_http,
     };
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
@@ -212,6 +234,7 @@ static int start(struct process *p, struct err *err) {
 
 static void stop(struct process *p) {
     p->http = http_health_free(p->http);
+    p->webhook = webhook_free(p->webhook);
     p->operator_part = cluster_operator_free(p->operator_part);
     p->local_csi = csi_server_stop(p->local_csi, STOP_GRACE_MS);
     p->csi = csi_server_stop(p->csi, STOP_GRACE_MS);

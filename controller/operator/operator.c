@@ -6,12 +6,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "controller/cluster.h"
 #include "controller/operator/hits.h"
 #include "controller/operator/team.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/metrics.h"
-#include "lib/kube/kubeconfig.h"
 #include "lib/kube/lease.h"
 
 #define LEASE_NAME "stowage-operator"
@@ -19,14 +19,14 @@
 #define THREADS 4
 
 struct cluster_operator {
-    struct kubeconfig *config;
+    struct cluster *cluster;
     struct kube *kube, *lease_kube;
     struct kube_events *events;
     struct reach *reach;
     struct hits *hits; // NULL: nodes are not asked
     struct kube_lease *lease;
     struct team *team; // while leading
-    char *ns, *identity;
+    char *identity;
     unsigned threads;
     pthread_t thread;
     bool started;
@@ -74,7 +74,7 @@ static void begin_leading(struct cluster_operator *op) {
                                          .events = op->events,
                                          .reach = op->reach,
                                          .hits = op->hits,
-                                         .ns = op->ns,
+                                         .ns = cluster_namespace(op->cluster),
                                          .threads = op->threads,
                                          .reconcilers = reconcilers,
                                          .leading = leading,
@@ -125,31 +125,12 @@ static void *run(void *arg) {
 // ---- beginning and end -----------------------------------------------------------------------------------------------
 
 // A second client for the lease alone: renewing must not wait for as long as other requests may.
-static int connect_cluster(struct cluster_operator *op, const char *kubeconfig, struct err *err) {
-    int r = kubeconfig ? kubeconfig_read(kubeconfig, NULL, &op->config, err) : 0;
-    if (r < 0)
-        return r;
-    struct kube_options pod;
-    r = op->config ? 0 : kube_options_of_pod(&pod, err);
-    if (r < 0)
-        return r;
-    struct kube_options options = op->config ? *kubeconfig_options(op->config) : pod;
-    r = kube_new(&options, &op->kube, err);
-    options.timeout_s = LEASE_TIMEOUT_S;
+static int connect_cluster(struct cluster_operator *op, const struct cluster_operator_options *options,
+                           struct err *err) {
+    int r = cluster_new(options->kubeconfig, options->ns, &op->cluster, err);
     if (r == 0)
-        r = kube_new(&options, &op->lease_kube, err);
-    if (!op->config)
-        kube_options_of_pod_done(&pod);
-    return r;
-}
-
-static int choose_namespace(struct cluster_operator *op, const char *given, struct err *err) {
-    const char *configured = op->config ? kubeconfig_namespace(op->config) : NULL;
-    if (given || op->config)
-        op->ns = mem_strdup(given ? given : configured ? configured : "default");
-    else
-        op->ns = kube_own_namespace();
-    return op->ns ? 0 : err_set(err, -EINVAL, "the namespace of the operator is not known; give --operator-namespace");
+        r = cluster_connect(op->cluster, 0, &op->kube, err);
+    return r < 0 ? r : cluster_connect(op->cluster, LEASE_TIMEOUT_S, &op->lease_kube, err);
 }
 
 static int choose_identity(struct cluster_operator *op, const char *given, struct err *err) {
@@ -164,7 +145,7 @@ static int choose_identity(struct cluster_operator *op, const char *given, struc
 static int make_parts(struct cluster_operator *op, const struct cluster_operator_options *options, struct err *err) {
     const struct kube_events_options events = {.kube = op->kube, .component = LEASE_NAME, .instance = op->identity};
     const struct kube_lease_options lease = {
-        .kube = op->lease_kube, .ns = op->ns, .name = LEASE_NAME, .identity = op->identity};
+        .kube = op->lease_kube, .ns = cluster_namespace(op->cluster), .name = LEASE_NAME, .identity = op->identity};
     int r = kube_events_new(&events, &op->events, err);
     if (r == 0)
         r = reach_new(&options->reach, &op->reach, err);
@@ -191,9 +172,7 @@ int cluster_operator_start(const struct cluster_operator_options *options, struc
     (void)pthread_cond_init(&op->wake, &attr);
     (void)pthread_condattr_destroy(&attr);
     op->threads = options->threads ? options->threads : THREADS;
-    int r = connect_cluster(op, options->kubeconfig, err);
-    if (r == 0)
-        r = choose_namespace(op, options->ns, err);
+    int r = connect_cluster(op, options, err);
     if (r == 0)
         r = choose_identity(op, options->identity, err);
     if (r == 0)
@@ -229,8 +208,7 @@ struct cluster_operator *cluster_operator_free(struct cluster_operator *op) {
     (void)kube_events_free(op->events);
     (void)kube_free(op->lease_kube);
     (void)kube_free(op->kube);
-    (void)kubeconfig_free(op->config);
-    free(op->ns);
+    (void)cluster_free(op->cluster);
     free(op->identity);
     (void)pthread_cond_destroy(&op->wake);
     (void)pthread_mutex_destroy(&op->lock);

@@ -30,14 +30,10 @@ static int file_time(const char *path, struct timespec *ret) {
 }
 
 static int context_new(const struct tls *tls, SSL_CTX **ret, struct err *err) {
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *context = http_tls_server_context();
     if (!context)
         return err_set(err, -ENOMEM, "out of memory");
     int r = 0;
-    (void)SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-    (void)SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-    (void)SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                        SSL_MODE_RELEASE_BUFFERS);
     if (SSL_CTX_use_certificate_chain_file(context, tls->certificate_file) != 1)
         r = err_set(err, -EINVAL, "certificate '%s': %s", tls->certificate_file, http_tls_reason());
     else if (SSL_CTX_use_PrivateKey_file(context, tls->key_file, SSL_FILETYPE_PEM) != 1)
@@ -81,14 +77,7 @@ static void *session_open(struct http_tls *ops, int fd) {
         if (load(tls, &err) < 0)
             log_warning("certificate not renewed", LOG_S("error", err.msg));
     }
-    SSL *session = SSL_new(tls->context);
-    if (session && SSL_set_fd(session, fd) != 1) {
-        SSL_free(session);
-        session = NULL;
-    }
-    if (session)
-        SSL_set_accept_state(session);
-    return session;
+    return http_tls_accept(tls->context, fd);
 }
 
 int http_tls_new(const char *certificate_file, const char *key_file, struct http_tls **ret, struct err *err) {

@@ -15,6 +15,12 @@ int http_tls_new(const char *certificate_file, const char *key_file, struct http
 struct http_tls *http_tls_free(struct http_tls *tls); // after the server that uses it
 DEFINE_CLEANUP(http_tls)
 
+// The same with a certificate and key that are handed over as texts (PEM), and again whenever there are newer ones. Connections that come
+// before the first are closed; those that are open keep what they began with.
+int http_tls_pem_new(struct http_tls **ret, struct err *err) must_check;
+int http_tls_pem_set(struct http_tls *tls, const char *certificate, const char *key, struct err *err) must_check;
+struct http_tls *http_tls_pem_free(struct http_tls *tls); // after the server that uses it
+
 // For connections to an upstream: its certificate must be for `host` (a name or an address) and be signed by what is in
 // `ca_file` (PEM; NULL: by an authority the system knows).
 int http_tls_client_new(const char *ca_file, const char *host, struct http_tls **ret, struct err *err) must_check;

@@ -12,6 +12,28 @@ const char *http_tls_reason(void) {
     return text ? text : "unknown reason";
 }
 
+SSL_CTX *http_tls_server_context(void) {
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    if (!context)
+        return NULL;
+    (void)SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    (void)SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    (void)SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                        SSL_MODE_RELEASE_BUFFERS);
+    return context;
+}
+
+void *http_tls_accept(SSL_CTX *context, int fd) {
+    SSL *session = SSL_new(context);
+    if (session && SSL_set_fd(session, fd) != 1) {
+        SSL_free(session);
+        session = NULL;
+    }
+    if (session)
+        SSL_set_accept_state(session);
+    return session;
+}
+
 static ssize_t result(SSL *session, int n) {
     if (n > 0)
         return n;

@@ -92,6 +92,15 @@ store:
   from: [{namespaceSelector: {matchLabels: {store: "yes"}}}]
   podAnnotations: {a: b}
   nodeSelector: {disk: fast}
+sidecar:
+  injection:
+    enabled: true
+    storeCA: store-ca
+    image: registry.example.com/sidecar:1
+    resources: {requests: {cpu: 20m, memory: 16Mi}, limits: {memory: 128Mi}}
+    namespaceSelector: {matchLabels: {stowage: "yes"}, matchExpressions: [{key: tier, operator: Exists}]}
+    failurePolicy: Fail
+    timeoutSeconds: 5
 podMonitor: {enabled: true}
 YAML
     render -f "$work/every.yaml"
@@ -151,7 +160,9 @@ def check(objects):
             for rule in o["rules"]:
                 need(f"{o['metadata']['name']} may do everything: {rule}", "*" not in sum(
                     (rule.get(k, []) for k in ("verbs", "resources", "apiGroups")), []))
-                need(f"{o['metadata']['name']} reads secrets", "secrets" not in rule["resources"])
+                # One of its own, for the certificates of its webhook.
+                need(f"{o['metadata']['name']} reads secrets", "secrets" not in rule["resources"] or (o["kind"] == "Role" and
+                     rule.get("resourceNames") == ["stowage-webhook"] and rule["verbs"] == ["get", "patch"]))
 
 # Each flag that the chart gives to a program of ours is in that program's help.
 def check_flags(objects):
@@ -231,6 +242,21 @@ rows = {n for n in re.findall(r'^    \{(?:\.name = )?"([^"]+)"', source, re.M) i
 need(f"parameters and FileSystem.spec differ: {rows ^ (set(spec['properties']) - own)}", len(rows) > 25 and rows == set(spec["properties"]) - own)
 need("the operator is there although it is switched off", not by(no_operator, "CustomResourceDefinition", "") and not by(no_operator, "ClusterRole", "-operator")
      and "--operator" not in by(no_operator, "Deployment", "-controller")[0]["spec"]["template"]["spec"]["containers"][0]["args"])
+# Sidecars: off by default; all that the webhook is told, and whom it is asked about.
+need("sidecars are injected without being asked for", not by(default, "MutatingWebhookConfiguration", "") and not by(default, "Secret", "")
+     and not [a for a in by(default, "Deployment", "-controller")[0]["spec"]["template"]["spec"]["containers"][0]["args"] if "webhook" in a])
+for flag in ("--webhook=:9817", "--webhook-name=stowage-webhook", "--inject-image=registry.example.com/sidecar:1", "--inject-store-ca=store-ca",
+             "--inject-store-url=https://stowage-store.stowage.svc.cluster.local:443", "--inject-cpu-request=20m", "--inject-memory-request=16Mi",
+             "--inject-memory-limit=128Mi"):
+    need(f"the controller is not given {flag}: {args}", flag in args)
+hook = by(every, "MutatingWebhookConfiguration", "stowage-webhook")[0]["webhooks"][0]
+need(f"the webhook: {hook}", (hook["failurePolicy"], hook["timeoutSeconds"], hook["sideEffects"]) == ("Fail", 5, "None") and
+     hook["namespaceSelector"]["matchLabels"] == {"stowage": "yes"} and [e["key"] for e in hook["namespaceSelector"]["matchExpressions"]] == [
+         "kubernetes.io/metadata.name", "tier"])
+service = by(every, "Service", "stowage-webhook")[0]["spec"]
+need("the webhook's service selects the controllers", service["selector"] == by(every, "Deployment", "-controller")[0]["spec"]["selector"]["matchLabels"])
+need("API servers may not reach the webhook", {"port": "webhook", "protocol": "TCP"} in sum(
+    (r["ports"] for r in by(every, "NetworkPolicy", "-controller")[0]["spec"]["ingress"]), []))
 need("local volumes are there without being asked for", not by(default, "CSIDriver", "local.csi.stowage.dev")
      and not by(default, "ClusterRole", "-node"))
 # Who speaks to the API server is given a token, and nobody else.
@@ -386,6 +412,12 @@ store store.backup.persistence.size=
 holds "backups on the store's own volume" "- --backup-dir=/var/lib/stowage/backups" "!mountPath: /backups" "!stowage-store-backups"
 store store.backup.enabled=false
 holds "no backups" "!kind: CronJob" "!stowage-store-backups"
+refused store.enabled --set sidecar.injection.enabled=true
+refused store.serviceAccountTokens --set sidecar.injection.enabled=true,store.enabled=true
+render --set sidecar.injection.enabled=true,sidecar.injection.storeUrl=http://store:3500 >/dev/null || fail "sidecars of a store elsewhere are refused"
+refused failurePolicy --set sidecar.injection.failurePolicy=Maybe
+refused memory --set sidecar.injection.resources.limits.memory=1.5G
+refused "in one network" --set sidecar.injection.enabled=true,sidecar.injection.storeUrl=http://store:3500,controller.hostNetwork=true,node.httpPort=9817
 refused logLevel --set logLevel=verbose
 refused nodeSelector --set nfsServer.enabled=true,nfsServer.persistence.hostPath=/srv
 render >"$work/default.yaml"
@@ -395,7 +427,7 @@ every_option >"$work/every.out"
 render --set nodeGroups.enabled=true --set-json "$(local_pools "$pool")" >"$work/parent.yaml"
 render --set operator.enabled=false >"$work/no-operator.yaml"
 check_objects || failed=1
-for file in stowage kinds store; do
+for file in stowage kinds store sidecar-injection; do
     diff -u "$ROOT/manifests/$file.yaml" "$work/manifests/$file.yaml" ||
         fail "manifests/$file.yaml is not what the chart renders: run scripts/render-manifests.sh and commit it"
 done

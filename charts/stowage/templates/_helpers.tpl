@@ -86,14 +86,21 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- if .Values.controller.hostNetwork }}
 {{- $first := int .Values.controller.httpPort }}
 {{- range $port := list $node $mounts }}
-{{- $resizer := and $.Values.localVolumes.enabled (eq $port (add $first 6 | int)) }}
-{{- if and $port (or $resizer (eq $port $first) (and (gt $port (add1 $first | int)) (le $port (add $first 4 | int)))) }}{{ fail (printf "port %d of the nodes is one of the controller's (%d, %d to %d, and %d), in one network: change controller.httpPort" $port $first (add $first 2) (add $first 4) (add $first 6)) }}{{ end -}}
+{{- $resizer := or (and $.Values.localVolumes.enabled (eq $port (add $first 6 | int))) (and $.Values.sidecar.injection.enabled (eq $port (add $first 7 | int))) }}
+{{- if and $port (or $resizer (eq $port $first) (and (gt $port (add1 $first | int)) (le $port (add $first 4 | int)))) }}{{ fail (printf "port %d of the nodes is one of the controller's (%d, %d to %d, %d and %d), in one network: change controller.httpPort" $port $first (add $first 2) (add $first 4) (add $first 6) (add $first 7)) }}{{ end -}}
 {{- end }}
 {{- end }}
 {{- if .Values.localVolumes.enabled }}{{ include "stowage.checkLocal" . }}{{ end -}}
 {{- if .Values.nodeGroups.enabled }}{{ include "stowage.checkGroups" . }}{{ end -}}
 {{- if .Values.store.enabled }}{{ include "stowage.store.check" . }}{{ end -}}
+{{- if .Values.sidecar.injection.enabled }}{{ include "stowage.checkInjection" . }}{{ end -}}
 {{- if and (not .Values.mounts.enabled) (eq .Values.node.mountMode "fuse") }}{{ fail "node.mountMode: fuse needs mounts.enabled: true, or the mounts would end with every restart of the node plugin" }}{{ end -}}
+{{- end }}
+
+{{- define "stowage.checkInjection" -}}
+{{- $i := .Values.sidecar.injection -}}
+{{- if and (not $i.storeUrl) (not .Values.store.enabled) }}{{ fail "sidecar.injection.enabled: sidecars need a store, so set store.enabled: true, or sidecar.injection.storeUrl" }}{{ end -}}
+{{- if and (not $i.storeUrl) (not .Values.store.serviceAccountTokens) }}{{ fail "sidecar.injection.enabled: sidecars send the tokens of their pods, so set store.serviceAccountTokens: true" }}{{ end -}}
 {{- end }}
 
 {{- define "stowage.checkGroups" -}}
