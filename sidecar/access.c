@@ -9,6 +9,7 @@
 #include "lib/base/jwt.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "sidecar/job.h"
 #include "sidecar/reviews.h"
 #include "sidecar/sigv4.h"
 #include "sidecar/tokens.h"
@@ -50,6 +51,18 @@ static int find_token(struct service *service, struct tokens *tokens, const char
     return r;
 }
 
+// The workspace that the path names, for an account that may use every one. Before the first write its quota is set, which waits for
+// one commit, once a workspace.
+static int enter_workspace(struct service *service, const char *workspace, unsigned access, struct principal *principal,
+                           struct err *err) {
+    if (label_check("workspace", workspace, strlen(workspace), err) < 0)
+        return -EINVAL;
+    if (access & ACCESS_WRITE)
+        reviews_enter(service->reviews, workspace);
+    (void)snprintf(principal->workspace, sizeof principal->workspace, "%s", workspace);
+    return 0;
+}
+
 static int check_token(struct service *service, struct tokens *tokens, const struct http_request *request,
                        unsigned access, struct principal *ret, struct err *err) {
     const char *token = bearer_of(request), *workspace = NULL;
@@ -59,8 +72,13 @@ static int check_token(struct service *service, struct tokens *tokens, const str
     int r = find_token(service, tokens, token, ret, err);
     if (r < 0)
         return r;
-    if (workspace && !str_eq(workspace, ret->workspace))
+    bool other = workspace && !str_eq(workspace, ret->workspace);
+    if (other && !ret->every_workspace)
         return err_set(err, -EACCES, "the token is not for workspace '%.63s'", workspace);
+    if (other)
+        r = enter_workspace(service, workspace, access, ret, err);
+    if (r < 0)
+        return r;
     if ((access & ACCESS_WRITE) && !ret->write)
         return err_set(err, -EACCES, "the token may only read");
     return 0;

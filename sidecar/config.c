@@ -65,7 +65,9 @@ static const struct field rows[] = {
     TEXT("token-audience", token_audience, "NAME", "the audience that such tokens must be for",
          .fallback = "stowage-store"),
     LIST("service-account", service_accounts, "RULE",
-         "NAMESPACE/NAME=read|write|none, * for all; may be repeated, the first that fits counts; without any: write",
+         "NAMESPACE/NAME=read|write|none|all, * for all; may be repeated, the first that fits counts; without any: "
+         "write; "
+         "all: write in every workspace",
          .check = check_rule),
     {.name = "allow-remote",
      .type = FIELD_BOOL,

@@ -59,14 +59,16 @@ void review_rule_done(struct review_rule *rule) {
 }
 
 int review_rule_parse(const char *text, struct review_rule *ret, struct err *err) {
-    static const char *const rights[] = {"none", "read", "write"}; // enum review_right
+    static const char *const rights[] = {"none", "read", "write", "all"}; // enum review_right
     const char *slash = strchr(text, '/'), *equals = slash ? strchr(slash, '=') : NULL;
     int right = -1;
     for (int i = 0; equals && i < (int)ARRAY_SIZE(rights); i++)
         if (str_eq(equals + 1, rights[i]))
             right = i;
     if (right < 0 || slash == text || equals == slash + 1)
-        return err_set(err, -EINVAL, "'%.80s' is not NAMESPACE/ACCOUNT=read|write|none; * stands for all", text);
+        return err_set(err, -EINVAL, "'%.80s' is not NAMESPACE/ACCOUNT=read|write|none|all; * stands for all", text);
+    if (right == REVIEW_ALL && memchr(text, '*', (size_t)(equals - text)))
+        return err_set(err, -EINVAL, "'%.80s' opens every workspace to more than one account: name it", text);
     *ret = (struct review_rule){.ns = mem_strndup(text, (size_t)(slash - text)),
                                 .account = mem_strndup(slash + 1, (size_t)(equals - slash - 1)),
                                 .right = (enum review_right)right};
@@ -165,7 +167,10 @@ static void note_yes(struct reviews *reviews, struct review *review, const struc
     if (right == REVIEW_NONE)
         (void)snprintf(review->why, sizeof review->why, "the service account %.63s/%.60s may not use this store",
                        account->ns, account->name);
-    review->principal = (struct principal){.write = right == REVIEW_WRITE, .by_token = true, .expires_ms = expires_ms};
+    review->principal = (struct principal){.write = right >= REVIEW_WRITE,
+                                           .every_workspace = right == REVIEW_ALL,
+                                           .by_token = true,
+                                           .expires_ms = expires_ms};
     (void)snprintf(review->principal.workspace, sizeof review->principal.workspace, "%s", account->ns);
     review->refresh_after = now + REVIEWS_FRESH_S * NS_PER_S;
     review->counts_until = now + REVIEWS_ASK_S * NS_PER_S;
@@ -313,6 +318,11 @@ void reviews_ask(struct reviews *reviews, const char *token, void (*done)(void *
     free(waiter);
     (void)err_set(&err, -EHOSTDOWN, "too many tokens wait to be looked at; try again");
     done(arg, -EHOSTDOWN, &err);
+}
+
+void reviews_enter(struct reviews *reviews, const char *workspace) {
+    if (reviews->options.workspace_seen && is_new_workspace(reviews, workspace))
+        reviews->options.workspace_seen(reviews->options.arg, workspace);
 }
 
 // ---- begin and end ---------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@
 #define REVIEWS_MAX 4096    // tokens that are known at once
 #define REVIEWS_WAITING 256 // requests that wait for an answer
 
-enum review_right { REVIEW_NONE, REVIEW_READ, REVIEW_WRITE };
+enum review_right { REVIEW_NONE, REVIEW_READ, REVIEW_WRITE, REVIEW_ALL }; // all: write, in every workspace
 
 struct review_rule { // the first that fits counts; "*" fits all
     char *ns, *account;
@@ -55,6 +55,9 @@ int reviews_find(struct reviews *reviews, const char *token, struct principal *r
 void reviews_ask(struct reviews *reviews, const char *token, void (*done)(void *arg, int r, const struct err *err),
                  void *arg);
 
-// "NAMESPACE/ACCOUNT=read|write|none"
+// An account of REVIEW_ALL is about to write in a workspace other than its own: workspace_seen, if it was not called for it yet.
+void reviews_enter(struct reviews *reviews, const char *workspace);
+
+// "NAMESPACE/ACCOUNT=read|write|none|all"; all wants both by their names.
 int review_rule_parse(const char *text, struct review_rule *ret, struct err *err) must_check;
 void review_rule_done(struct review_rule *rule);

@@ -42,7 +42,8 @@ enum access {
 struct principal { // http_request_user: who asks, and for which workspace
     char workspace[ENGINE_NAME_MAX + 1];
     bool write, by_token;
-    int64_t expires_ms; // of the token; 0: never
+    bool every_workspace; // may name any in the path; `workspace` is then that one
+    int64_t expires_ms;   // of the token; 0: never
 };
 
 const struct principal *request_principal(const struct http_request *request);

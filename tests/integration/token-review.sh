@@ -80,16 +80,18 @@ token_of() { # token_of NAMESPACE NAME AUDIENCE
 }
 
 start_api
-for ns in team-a team-b; do api POST /api/v1/namespaces "{\"metadata\":{\"name\":\"$ns\"}}" >/dev/null; done
+for ns in team-a team-b system; do api POST /api/v1/namespaces "{\"metadata\":{\"name\":\"$ns\"}}" >/dev/null; done
 account team-a builder
 account team-a reader
 account team-b builder
+account system operator
 api POST /apis/rbac.authorization.k8s.io/v1/clusterrolebindings '{"metadata":{"name":"store"},
     "roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"system:auth-delegator"},
     "subjects":[{"kind":"User","name":"store","apiGroup":"rbac.authorization.k8s.io"}]}' >/dev/null
 token_of team-a builder stowage-store >"$WORK/a"
 token_of team-a reader stowage-store >"$WORK/reader"
 token_of team-b builder stowage-store >"$WORK/b"
+token_of system operator stowage-store >"$WORK/operator"
 token_of team-a builder https://issuer.test >"$WORK/other-audience"
 
 # --- the store and a sidecar ------------------------------------------------------------------------------------------
@@ -105,7 +107,7 @@ status() { # status METHOD PORT PATH [TOKEN-FILE] [BODY]
     curl -sS -o "$WORK/body" -w '%{http_code}' -X "$1" ${4:+-H "Authorization: Bearer $(cat "$WORK/$4")"} ${5:+-d "$5"} "http://127.0.0.1:$2$3"
 }
 serve store --data-dir "$WORK/data" --token-review "$API" --token-review-token "$WORK/store-token" --token-review-ca "$WORK/api.crt" \
-    --service-account team-a/reader=read
+    --service-account team-a/reader=read --service-account system/operator=all --quota team-b:namespaces=1
 store=$port
 serve sidecar --engine remote --store-url "http://127.0.0.1:$store" --token-file "$WORK/a" --write-sdk-files "$WORK/sdk"
 sidecar=$port
@@ -118,6 +120,12 @@ check "another pod does not see it" "$(status GET "$store" /api/v1/kv/namespaces
 check "nor may it ask for it" "$(status GET "$store" /api/v2/workspaces/team-a/kv/namespaces/n/values/k b)" 403
 check "a reader reads" "$(status GET "$store" /api/v1/kv/namespaces/n/values/k reader)" 200
 check "and writes nothing" "$(status PUT "$store" /api/v1/kv/namespaces/n/values/k reader v)" 403
+check "an operator reads everywhere" "$(status GET "$store" /api/v2/workspaces/team-a/kv/namespaces/n/values/k operator)" 200
+check "and writes" "$(status POST "$store" /api/v2/workspaces/team-b/kv/namespaces/made operator)" 201
+check "whoever is there sees it" "$(status GET "$store" /api/v1/kv/namespaces/made b)" 200
+check "a workspace that no pod has used yet has its quota" "$(status POST "$store" /api/v2/workspaces/team-b/kv/namespaces/more operator)" 507
+check "what is no name is none" "$(status GET "$store" /api/v2/workspaces/Team_B/kv/namespaces operator)" 400
+check "its own is its namespace" "$(status GET "$store" /api/v1/kv/namespaces/made operator)" 404
 check "a token for something else is not taken" "$(status GET "$store" /api/v1/kv/namespaces other-audience)" 401
 printf '%sx' "$(cat "$WORK/a")" >"$WORK/forged"
 check "nor a forged one" "$(status GET "$store" /api/v1/kv/namespaces forged)" 401

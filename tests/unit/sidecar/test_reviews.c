@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/str.h"
 #include "sidecar/reviews.h"
 #include "tests/support/cm.h"
 
@@ -18,7 +19,7 @@ static struct {
     atomic_bool gated;
     _Atomic int result;
     struct reviews *reviews;
-    struct review_rule rules[3];
+    struct review_rule rules[4];
 } kit;
 
 static int64_t monotonic_ns(void *ctx) {
@@ -46,7 +47,7 @@ static int ask(void *arg, const char *token, struct review_account *ret, struct 
 
 static void workspace_seen(void *arg, const char *workspace) {
     (void)arg;
-    assert_string_equal(workspace, "team-a");
+    assert_true(str_eq(workspace, "team-a") || str_eq(workspace, "team-b"));
     atomic_fetch_add(&kit.seen, 1);
 }
 
@@ -66,6 +67,7 @@ static int set_up(void **state) {
     assert_int_equal(review_rule_parse("team-a/reader=read", &kit.rules[0], NULL), 0);
     assert_int_equal(review_rule_parse("*/outsider=none", &kit.rules[1], NULL), 0);
     assert_int_equal(review_rule_parse("other/*=none", &kit.rules[2], NULL), 0);
+    assert_int_equal(review_rule_parse("team-a/operator=all", &kit.rules[3], NULL), 0);
     struct reviews_options options = {ask, workspace_seen, NULL, &frozen, kit.rules, ARRAY_SIZE(kit.rules)};
     return reviews_new(&options, &kit.reviews, NULL);
 }
@@ -129,8 +131,24 @@ static void rules_restrict(void **state) {
     assert_int_equal(find("o.o.o", &who), -EACCES);
 }
 
+static void one_account_may_use_every_workspace(void **state) {
+    struct principal who = {0};
+    (void)state;
+    assert_int_equal(come("a.b.c", &who), 0);
+    assert_false(who.every_workspace);
+    (void)snprintf(kit.account, sizeof kit.account, "operator");
+    assert_int_equal(come("o.p.r", &who), 0);
+    assert_true(who.every_workspace);
+    assert_true(who.write);
+    assert_string_equal(who.workspace, "team-a");
+    for (int i = 0; i < 3; i++)
+        reviews_enter(kit.reviews, "team-b");
+    assert_int_equal(atomic_load(&kit.seen), 2); // its quota is set once
+}
+
 static void rules_are_checked(void **state) {
-    static const char *const wrong[] = {"", "a", "a=read", "a/b", "a/b=all", "/b=read", "a/=read", "a/b=", "a/b=read "};
+    static const char *const wrong[] = {"",        "a",       "a=read",  "a/b",     "a/b=every", "*/b=all",
+                                        "a/*=all", "*/*=all", "/b=read", "a/=read", "a/b=",      "a/b=read "};
     struct review_rule rule = {0};
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
@@ -244,6 +262,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(a_token_is_of_its_namespace),
         T(rules_restrict),
+        T(one_account_may_use_every_workspace),
         T(rules_are_checked),
         T(a_yes_is_asked_again_in_time),
         T(a_no_is_kept_shortly),
