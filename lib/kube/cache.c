@@ -330,7 +330,7 @@ int kube_cache_get(struct kube_cache *cache, const char *key, struct json **ret,
     const struct item *item = strmap_get(&cache->items, key);
     if (!item)
         return err_set(err, -ENOENT, "'%.120s' is not there", key);
-    return json_parse(item->text, strlen(item->text), KEPT_MAX, ret, err);
+    return json_parse_body(item->text, strlen(item->text), KEPT_MAX, ret, err);
 }
 
 int kube_cache_each(struct kube_cache *cache, const char *index, int (*fn)(void *arg, const struct json *object),
@@ -340,7 +340,7 @@ int kube_cache_each(struct kube_cache *cache, const char *index, int (*fn)(void 
     int r = 0;
     for (const struct item *item = group ? group->first : NULL; item && r == 0; item = item->next) {
         struct json *object cleanup(json_freep) = NULL;
-        r = json_parse(item->text, strlen(item->text), KEPT_MAX, &object, err);
+        r = json_parse_body(item->text, strlen(item->text), KEPT_MAX, &object, err);
         if (r == 0)
             r = fn(arg, object);
     }

@@ -86,7 +86,7 @@ int kube_send(const struct kube *kube, const struct kube_request *request, struc
 
 static int parse_object(const char *path, const struct str *body, struct json **ret, struct err *err) {
     struct json *object cleanup(json_freep) = NULL;
-    int r = json_parse(str_text(body), body->len, KUBE_ANSWER_MAX, &object, err);
+    int r = json_parse_body(str_text(body), body->len, KUBE_ANSWER_MAX, &object, err);
     if (r == 0 && !json_is_an_object(object))
         r = err_set(err, -EBADMSG, "%.120s: the answer is no object", path);
     if (r == 0)

@@ -58,7 +58,7 @@ static int fetch(struct list *list, struct json **ret, struct err *err) {
             list->page = list->page / 8 ? list->page / 8 : 1;
             continue;
         }
-        return r < 0 ? r : json_parse(str_text(&body), body.len, KUBE_ANSWER_MAX, ret, err);
+        return r < 0 ? r : json_parse_body(str_text(&body), body.len, KUBE_ANSWER_MAX, ret, err);
     }
 }
 

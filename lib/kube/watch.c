@@ -124,7 +124,7 @@ static int on_line(struct kube_watch *watch, struct err *err) {
     struct json *event cleanup(json_freep) = NULL;
     if (watch->line.len == 0)
         return 0;
-    int r = json_parse(watch->line.data, watch->line.len, KUBE_ANSWER_MAX, &event, err);
+    int r = json_parse_body(watch->line.data, watch->line.len, KUBE_ANSWER_MAX, &event, err);
     watch->line.len = 0;
     return r < 0 ? r : on_event(watch, event, err);
 }
