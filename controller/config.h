@@ -18,6 +18,8 @@ struct config {
     char *webhook, *webhook_name;
     char *inject_image, *inject_pull_policy, *inject_store_url, *inject_store_ca, *inject_audience, *inject_cpu_request;
     int64_t inject_memory_request, inject_memory_limit;
+    char *store_url, *store_public_url, *store_ca, *store_token_file;
+    uint32_t store_patience;
     struct volume_node *node_list; // `nodes`, parsed
 };
 

@@ -198,6 +198,11 @@ static int start_operator(struct process *p, struct err *err) {
         .ns = p->config.operator_namespace,
         .reach = {.ask = ask_location, .arg = p->shares},
         .node_port = p->config.node_metrics_port,
+        .store = {.url = p->config.store_url,
+                  .public_url = p->config.store_public_url,
+                  .ca_file = p->config.store_ca,
+                  .token_file = p->config.store_token_file,
+                  .patience_s = p->config.store_patience},
     };
     return p->config.operator_on ? cluster_operator_start(&options, &p->operator_part, err) : 0;
 }

@@ -9,6 +9,7 @@
 #include "controller/operator/hits.h"
 #include "controller/operator/reach.h"
 #include "controller/operator/sources.h"
+#include "controller/operator/status.h"
 #include "lib/base/mem.h"
 #include "lib/kube/object.h"
 
@@ -198,34 +199,11 @@ static struct json *make_status(const struct operator_context *ctx, const struct
     return bad ? NULL : take_ptr(status);
 }
 
-struct comparing {
-    const struct json *have;
-    bool differs;
-};
-
-static int compare_member(const char *key, const struct json *value, void *arg) {
-    struct comparing *comparing = arg;
-    struct json *nothing cleanup(json_freep) = json_null_new();
-    const struct json *have = comparing->have ? json_get(comparing->have, key) : NULL;
-    comparing->differs = json_same(value, nothing) ? have != NULL : !json_same(value, have);
-    return comparing->differs;
-}
-
 int filesystem_status_write(const struct operator_context *ctx, const struct json *object,
                             const struct filesystem_report *report, struct err *err) {
     struct json *status cleanup(json_freep) = make_status(ctx, object, report);
-    struct json *patch cleanup(json_freep) = json_object_new(), *metadata cleanup(json_freep) = json_object_new();
-    struct comparing comparing = {.have = json_get(object, "status")};
     char *path cleanup_free = kube_path(STOWAGE_GROUP "/filesystems", kube_name(object));
     if (!status || !path)
         return err_set(err, -ENOMEM, "out of memory");
-    (void)json_each(status, compare_member, &comparing);
-    if (!comparing.differs)
-        return 0;
-    // Only of the object that was looked at: one of the same name may have taken its place.
-    if (json_set_text(metadata, "uid", kube_text(object, "metadata.uid")) < 0 ||
-        json_set(patch, "metadata", json_ref(metadata)) < 0 || json_set(patch, "status", json_ref(status)) < 0)
-        return err_set(err, -ENOMEM, "out of memory");
-    int r = kube_patch_status(ctx->kube, path, patch, NULL, err);
-    return r == -ENOENT ? 0 : r;
+    return status_write(ctx, object, path, status, err);
 }

@@ -8,6 +8,7 @@
 
 #include "controller/cluster.h"
 #include "controller/operator/hits.h"
+#include "controller/operator/survey.h"
 #include "controller/operator/team.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -24,6 +25,8 @@ struct cluster_operator {
     struct kube_events *events;
     struct reach *reach;
     struct hits *hits; // NULL: nodes are not asked
+    struct data_store *store;
+    struct survey *survey;
     struct kube_lease *lease;
     struct team *team; // while leading
     char *identity;
@@ -74,6 +77,8 @@ static void begin_leading(struct cluster_operator *op) {
                                          .events = op->events,
                                          .reach = op->reach,
                                          .hits = op->hits,
+                                         .store = op->store,
+                                         .survey = op->survey,
                                          .ns = cluster_namespace(op->cluster),
                                          .threads = op->threads,
                                          .reconcilers = reconcilers,
@@ -151,6 +156,10 @@ static int make_parts(struct cluster_operator *op, const struct cluster_operator
         r = reach_new(&options->reach, &op->reach, err);
     if (r == 0 && options->node_port)
         r = hits_new(&(struct hits_options){.port = options->node_port}, &op->hits, err);
+    if (r == 0)
+        r = data_store_new(&options->store, &op->store, err);
+    if (r == 0)
+        r = survey_new(op->store, NULL, &op->survey, err);
     return r < 0 ? r : kube_lease_new(&lease, &op->lease, err);
 }
 
@@ -203,6 +212,8 @@ struct cluster_operator *cluster_operator_free(struct cluster_operator *op) {
     if (op->started)
         stop_thread(op);
     (void)kube_lease_free(op->lease);
+    (void)survey_free(op->survey);
+    (void)data_store_free(op->store);
     (void)hits_free(op->hits);
     (void)reach_free(op->reach);
     (void)kube_events_free(op->events);

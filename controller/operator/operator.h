@@ -7,6 +7,7 @@
 // Fails:   at start only what can never work (no cluster, no memory); an API server that is away is waited for.
 #pragma once
 
+#include "controller/operator/data_store.h"
 #include "controller/operator/reach.h"
 #include "lib/kube/kube.h"
 
@@ -18,7 +19,8 @@ struct cluster_operator_options {
     const char *identity;   // of this process; NULL: host name and chance
     unsigned threads;       // objects worked on at once; 0: 4
     struct reach_options reach;
-    uint32_t node_port; // of the nodes' /metrics, for the hit ratio of their caches; 0: they are not asked
+    struct data_store_options store; // without a URL there is none
+    uint32_t node_port;              // of the nodes' /metrics, for the hit ratio of their caches; 0: they are not asked
 };
 int cluster_operator_start(const struct cluster_operator_options *options, struct cluster_operator **ret,
                            struct err *err) must_check;

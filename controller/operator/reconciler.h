@@ -30,8 +30,10 @@ struct source {
 struct operator_context {
     const struct kube *kube;
     struct kube_events *events;
-    struct reach *reach; // reach.h
-    struct hits *hits;   // hits.h; NULL: nodes are not asked
+    struct reach *reach;      // reach.h
+    struct hits *hits;        // hits.h; NULL: nodes are not asked
+    struct data_store *store; // data_store.h
+    struct survey *survey;    // survey.h
     const struct clock *clock;
     const char *ns;                                                                      // the operator's own namespace
     struct kube_cache *(*cache)(const struct operator_context *, const struct source *); // of a source that is watched

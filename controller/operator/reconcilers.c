@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kinds that the operator takes care of: one row each.
-#include "controller/operator/filesystem.h"
 #include "controller/operator/reconciler.h"
 
-const struct reconciler *const reconcilers[] = {
-    &filesystem_reconciler,
-    NULL,
-};
+#include <stddef.h>
+
+#include "controller/operator/filesystem.h"
+#include "controller/operator/tenants.h"
+
+const struct reconciler *const reconcilers[] = {&filesystem_reconciler, &keyvalue_reconciler, &queue_reconciler,
+                                                &bucket_reconciler, NULL};

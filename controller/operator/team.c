@@ -202,6 +202,8 @@ int team_new(const struct team_options *options, struct team **ret, struct err *
                                           .events = options->events,
                                           .reach = options->reach,
                                           .hits = options->hits,
+                                          .store = options->store,
+                                          .survey = options->survey,
                                           .clock = &clock_system,
                                           .ns = options->ns,
                                           .cache = cache_of,

@@ -15,6 +15,8 @@ struct team_options {
     struct kube_events *events;
     struct reach *reach;
     struct hits *hits; // NULL: nodes are not asked
+    struct data_store *store;
+    struct survey *survey;
     const char *ns;
     unsigned threads;
     const struct reconciler *const *reconcilers; // NULL-terminated

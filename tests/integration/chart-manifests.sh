@@ -107,7 +107,7 @@ YAML
 }
 
 check_objects() {
-    python3 - "$work/default.yaml" "$work/every.out" "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}" "$work/parent.yaml" "$work/manifests/store.yaml" "$work/no-operator.yaml" "$ROOT" <<'PY'
+    python3 - "$work/default.yaml" "$work/every.out" "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}" "$work/parent.yaml" "$work/manifests/store.yaml" "$work/no-operator.yaml" "$ROOT" "$work/lonely.yaml" <<'PY'
 import collections, os, re, subprocess, sys, glob, yaml
 
 bad = []
@@ -292,18 +292,38 @@ need(f"the backup is not bound to the store's node: {near}", near == by(every, "
 need("the backup may write to the store's data", {"name": "data", "mountPath": "/var/lib/stowage", "readOnly": True} in copier["containers"][0]["volumeMounts"])
 rule = by(every, "NetworkPolicy", "-store")[0]["spec"]
 need(f"who may reach the store: {rule}", rule["policyTypes"] == ["Ingress"] and len(rule["ingress"]) == 1 and
-     rule["ingress"][0]["ports"] == [{"port": "store", "protocol": "TCP"}] and rule["ingress"][0]["from"][1] == {
+     rule["ingress"][0]["ports"] == [{"port": "store", "protocol": "TCP"}] and rule["ingress"][0]["from"][2] == {
          "namespaceSelector": {"matchLabels": {"store": "yes"}}} and
-     rule["ingress"][0]["from"][0]["podSelector"]["matchLabels"] == {
+     rule["ingress"][0]["from"][0]["podSelector"] == by(every, "Deployment", "-controller")[0]["spec"]["selector"] and
+     rule["ingress"][0]["from"][1]["podSelector"]["matchLabels"] == {
          k: v for k, v in job["jobTemplate"]["spec"]["template"]["metadata"]["labels"].items() if k.startswith("app.kubernetes.io/")})
 rule = by(store, "NetworkPolicy", "-store")[0]["spec"]
 need("everybody may reach a store that names nobody", "from" not in rule["ingress"][0])
+lonely = load(sys.argv[8]) # a store without an operator
+need("a store that asks the API server cannot connect to it", rule["policyTypes"] == ["Ingress"])
+rule = by(lonely, "NetworkPolicy", "-store")[0]["spec"]
 need("a store that asks nobody may connect to others", rule["policyTypes"] == ["Ingress", "Egress"] and "egress" not in rule)
-need("only a store that reviews tokens has a role", not by(store, "ClusterRole", "-store") and by(every, "ClusterRole", "-store")[0]["rules"] == [
+need("only a store that reviews tokens has a role", not by(lonely, "ClusterRole", "-store") and by(every, "ClusterRole", "-store")[0]["rules"] == [
     {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}] and
     by(every, "ClusterRoleBinding", "-store")[0]["roleRef"]["name"] == "stowage-store" and pod["automountServiceAccountToken"] is True)
 need("a store of one pod has a budget", not by(every, "PodDisruptionBudget", "-store"))
-for o, template in pods(store):
+accounts = lambda objects: [a for a in by(objects, "StatefulSet", "-store")[0]["spec"]["template"]["spec"]["containers"][0]["args"] if "--service-account=" in a]
+need(f"the accounts of a store that pods do not use: {accounts(store)}",
+     accounts(store) == ["--service-account=stowage/stowage-controller=all", "--service-account=*/*=none"])
+need(f"the accounts of a store that pods use: {accounts(every)}", accounts(every) == [
+    "--service-account=stowage/stowage-controller=all", "--service-account=guests/*=read", "--service-account=*/*=write"])
+need(f"the accounts of a store without an operator: {accounts(lonely)}", accounts(lonely) == [])
+controller = by(every, "Deployment", "-controller")[0]["spec"]["template"]["spec"]
+for arg in ("--store-url=https://stowage-store.stowage.svc.cluster.local:443", "--store-public-url=https://store.example.com",
+            "--store-token-file=/var/run/secrets/stowage-store/token", "--store-ca=/etc/stowage/store-tls/ca.crt"):
+    need(f"the operator has no {arg}", arg in controller["containers"][0]["args"])
+need("the operator's token is for something else", {"name": "store-token", "projected": {"sources": [
+    {"serviceAccountToken": {"path": "token", "audience": "stowage-store", "expirationSeconds": 3600}}]}} in controller["volumes"])
+need("the operator has the store's key", [v["secret"]["items"] for v in controller["volumes"] if v["name"] == "store-tls"] == [
+    [{"key": "ca.crt", "path": "ca.crt"}]])
+need("the operator has a store that is not there", not [a for a in by(default, "Deployment", "-controller")[0]["spec"]["template"]["spec"][
+    "containers"][0]["args"] if a.startswith("--store")])
+for o, template in pods(lonely):
     need("the store's pods have a token of the API server", template["spec"]["automountServiceAccountToken"] is False)
     need("the store's pods run as root", template["spec"]["securityContext"]["runAsNonRoot"] and template["spec"]["securityContext"]["runAsUser"])
 need("expansion cannot be switched off", by(every, "StorageClass", "filer")[0]["allowVolumeExpansion"] is False)
@@ -426,6 +446,7 @@ mkdir "$work/manifests"
 every_option >"$work/every.out"
 render --set nodeGroups.enabled=true --set-json "$(local_pools "$pool")" >"$work/parent.yaml"
 render --set operator.enabled=false >"$work/no-operator.yaml"
+render --set operator.enabled=false,store.enabled=true --show-only templates/store.yaml --show-only templates/store-backup.yaml >"$work/lonely.yaml"
 check_objects || failed=1
 for file in stowage kinds store sidecar-injection; do
     diff -u "$ROOT/manifests/$file.yaml" "$work/manifests/$file.yaml" ||

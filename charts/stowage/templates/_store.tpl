@@ -57,6 +57,11 @@ seccompProfile: {type: RuntimeDefault}
 httpGet: {path: {{ index . 1 }}, port: store, scheme: {{ ternary "HTTPS" "HTTP" (ne (index . 0).Values.store.tls.existingSecret "") }}}
 {{- end }}
 
+{{/* Whose tokens the store has the API server review: the operator's, or every pod's too. "" none. */}}
+{{- define "stowage.store.reviews" -}}
+{{- if or .Values.store.serviceAccountTokens .Values.operator.enabled }}true{{ end -}}
+{{- end }}
+
 {{- define "stowage.store.check" -}}
 {{- $s := .Values.store -}}
 {{- if and $s.restore (not $s.backup.enabled) }}{{ fail "store.restore reads a backup of the volume of backups: set store.backup.enabled too" }}{{ end -}}
