@@ -115,14 +115,14 @@ gluster_kill_brick 2
 wait "$writer" || fail "a write failed although one brick was there"
 sum=$(md5sum <"$WORK/b/big")
 gluster_revive || fail "the brick does not come back"
-gluster_wait_healed || fail "the bricks do not heal"
+gluster_wait_healed "$EXPORT" || fail "the bricks do not heal"
 gluster_kill_brick 1
 [ "$(md5sum <"$WORK/b/big")" = "$sum" ] || fail "the healed brick has other data"
 cachefs_umount a # nothing of it is in a page cache then
 path_mount a || fail "no mount on one brick"
 [ "$(md5sum <"$WORK/a/big")" = "$sum" ] || fail "the healed brick has other data"
 gluster_revive || fail "the first brick does not come back"
-gluster_wait_healed || fail "the bricks do not heal"
+gluster_wait_healed "$EXPORT" || fail "the bricks do not heal"
 
 echo "no brick at all: an error, nothing hangs; and when they are back, the same mount goes on"
 gluster_kill_brick 1

@@ -7,7 +7,7 @@
 #   gluster_brick_pid 1|2          of the process that serves that brick
 #   gluster_kill_brick 1|2         kill -9
 #   gluster_revive                 starts what of the volume was killed
-#   gluster_wait_healed            until both bricks have the same again; fails after 120 s
+#   gluster_wait_healed MOUNT      until both bricks have the same again and MOUNT reaches them; fails after 120 s each
 #   gluster_stop
 
 if [ "${STOWAGE_OWN_MOUNTS:-}" != 1 ]; then
@@ -56,8 +56,18 @@ gluster_kill_brick() { kill -KILL "$(gluster_brick_pid "$1")"; }
 
 gluster_revive() { gluster_cli volume start data force; }
 
+# A mount connects to a brick that came back in its own time; until then it has no other when that one goes.
+gluster_wait_connected() {
+    for _ in $(seq 240); do
+        [ "$(cat "$1"/.meta/graphs/active/data-client-{0,1}/private | grep -c '^connected = 1$')" != 2 ] || return 0
+        sleep 0.5
+    done
+    return 1
+}
+
 gluster_wait_healed() {
     local said
+    gluster_wait_connected "$1" || { echo "$1 does not reach both bricks"; return 1; }
     for _ in $(seq 240); do
         gluster_cli volume heal data || true # refused until both bricks are there
         said=$(gluster --mode=script volume heal data info 2>&1 || true)

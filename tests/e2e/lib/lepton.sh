@@ -8,7 +8,7 @@ LEPTON_IMAGE=stowage-test/lepton:$LEPTON_VERSION
 
 # lepton_image: it is on every node; skips the case where PyPI cannot be had
 lepton_image() {
-    local archive=$CACHE/lepton-$LEPTON_VERSION.tar
+    local archive=$CACHE/lepton-image-$LEPTON_VERSION.tar
     [ -e "$archive" ] || lepton_archive "$archive"
     if ! machine_run node-1 ctr --namespace k8s.io images list -q | grep -q "$LEPTON_IMAGE" ||
         ! machine_run node-2 ctr --namespace k8s.io images list -q | grep -q "$LEPTON_IMAGE"; then
@@ -44,6 +44,7 @@ lepton_archive() {
         *) cp --parents --dereference "$file" "$dir/layer/" ;;
         esac
     done
+    chmod -R go+rX "$dir/layer" # Python may be in a home that is closed to others
     lepton_image_of "$dir"
     mv "$dir/image.tar" "$1"
     rm -rf "$dir"
