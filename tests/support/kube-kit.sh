@@ -13,6 +13,7 @@ for part in layout build pki network control-plane; do
     . "$ROOT/tests/e2e/lib/$part.sh"
 done
 SYSTEM=stowage
+APISERVER_FLAGS=() # webhooks are called at the addresses of their Services, which are on the control machine here
 declare -A operator_pid=()
 
 # kube_start: skips the test where that cannot be

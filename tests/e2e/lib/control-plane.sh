@@ -23,7 +23,9 @@ etcd_start() {
         --initial-cluster control=http://127.0.0.1:2380 --log-level warn
 }
 
-# No kube-proxy runs on this machine: webhooks are called at the endpoints of their Services (aggregator routing).
+# No kube-proxy runs on the control machine: webhooks are called at the endpoints of their Services.
+APISERVER_FLAGS=(--enable-aggregator-routing=true)
+
 apiserver_start() {
     daemon_start control kube-apiserver "$CACHE/bin/kube-apiserver" \
         --etcd-servers http://127.0.0.1:2379 --advertise-address "$CONTROL_IP" --secure-port 6443 \
@@ -32,7 +34,7 @@ apiserver_start() {
         --tls-cert-file "$PKI/apiserver.crt" --tls-private-key-file "$PKI/apiserver.key" --cert-dir "$STATE/run" \
         --kubelet-certificate-authority "$PKI/ca.crt" --kubelet-client-certificate "$PKI/kubelet-client.crt" \
         --kubelet-client-key "$PKI/kubelet-client.key" --kubelet-preferred-address-types InternalIP \
-        --enable-aggregator-routing=true \
+        "${APISERVER_FLAGS[@]}" \
         --service-account-issuer https://kubernetes.default.svc.cluster.local \
         --service-account-key-file "$PKI/service-account.pub" --service-account-signing-key-file "$PKI/service-account.key"
     daemon_check control kube-apiserver 120 kubectl get --raw /readyz
