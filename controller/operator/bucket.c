@@ -39,8 +39,7 @@ static int remove_object(const struct operator_context *ctx, const struct json *
     (void)str_printf(&path, "/objects/%s/", bucket_of(object));
     if (http_append_encoded(&path, key, strlen(key), true) < 0)
         return err_set(err, -ENOMEM, "out of memory");
-    int r = tenant_ask(ctx, object, "DELETE", path.data, NULL, NULL, report, err);
-    return r == -ENOENT ? 0 : r;
+    return tenant_delete(ctx, object, path.data, report, err);
 }
 
 static int remove_objects(const struct operator_context *ctx, const struct json *object, bool *ret_more,
@@ -75,15 +74,5 @@ static int reconcile(const struct operator_context *ctx, const struct json *obje
     return tenant_reconcile(ctx, &bucket_tenant, object, ret_again_ms, err);
 }
 
-static const char *const kept[] = {"metadata.name",
-                                   "metadata.namespace",
-                                   "metadata.uid",
-                                   "metadata.resourceVersion",
-                                   "metadata.generation",
-                                   "metadata.finalizers",
-                                   "metadata.deletionTimestamp",
-                                   "spec",
-                                   "status",
-                                   NULL};
-static const struct source buckets = {.group = STOWAGE_GROUP, .plural = "buckets", .kept = kept};
+static const struct source buckets = {.group = STOWAGE_GROUP, .plural = "buckets", .kept = tenant_kept};
 const struct reconciler bucket_reconciler = {.kind = "Bucket", .objects = &buckets, .reconcile = reconcile};

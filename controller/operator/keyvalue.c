@@ -76,10 +76,7 @@ static int remove_namespace(const struct operator_context *ctx, const struct jso
                             struct tenant_report *report, struct err *err) {
     char *path cleanup_free = mem_printf("/kv/namespaces/%s", kube_name(object));
     (void)ret_more;
-    if (!path)
-        return err_set(err, -ENOMEM, "out of memory");
-    int r = tenant_ask(ctx, object, "DELETE", path, NULL, NULL, report, err);
-    return r == -ENOENT ? 0 : r;
+    return tenant_delete(ctx, object, path, report, err);
 }
 
 static const struct tenant keyvalue_tenant = {.kind = "KeyValue",

@@ -108,10 +108,7 @@ static int remove_queue(const struct operator_context *ctx, const struct json *o
                         struct tenant_report *report, struct err *err) {
     char *path cleanup_free = path_of(object);
     (void)ret_more;
-    if (!path)
-        return err_set(err, -ENOMEM, "out of memory");
-    int r = tenant_ask(ctx, object, "DELETE", path, NULL, NULL, report, err);
-    return r == -ENOENT ? 0 : r;
+    return tenant_delete(ctx, object, path, report, err);
 }
 
 static const struct tenant queue_tenant = {.kind = "Queue",
@@ -128,15 +125,5 @@ static int reconcile(const struct operator_context *ctx, const struct json *obje
     return tenant_reconcile(ctx, &queue_tenant, object, ret_again_ms, err);
 }
 
-static const char *const kept[] = {"metadata.name",
-                                   "metadata.namespace",
-                                   "metadata.uid",
-                                   "metadata.resourceVersion",
-                                   "metadata.generation",
-                                   "metadata.finalizers",
-                                   "metadata.deletionTimestamp",
-                                   "spec",
-                                   "status",
-                                   NULL};
-static const struct source queues = {.group = STOWAGE_GROUP, .plural = "queues", .kept = kept};
+static const struct source queues = {.group = STOWAGE_GROUP, .plural = "queues", .kept = tenant_kept};
 const struct reconciler queue_reconciler = {.kind = "Queue", .objects = &queues, .reconcile = reconcile};

@@ -60,6 +60,25 @@ int tenant_ask(const struct operator_context *ctx, const struct json *object, co
     return report->store_error;
 }
 
+int tenant_delete(const struct operator_context *ctx, const struct json *object, const char *path,
+                  struct tenant_report *report, struct err *err) {
+    if (!path)
+        return err_set(err, -ENOMEM, "out of memory");
+    int r = tenant_ask(ctx, object, "DELETE", path, NULL, NULL, report, err);
+    return r == -ENOENT ? 0 : r;
+}
+
+const char *const tenant_kept[] = {"metadata.name",
+                                   "metadata.namespace",
+                                   "metadata.uid",
+                                   "metadata.resourceVersion",
+                                   "metadata.generation",
+                                   "metadata.finalizers",
+                                   "metadata.deletionTimestamp",
+                                   "spec",
+                                   "status",
+                                   NULL};
+
 int tenant_find(const struct operator_context *ctx, const struct json *object, enum survey_kind kind,
                 struct survey_answer *answer, struct tenant_report *report, struct err *err) {
     int r = survey_get(ctx->survey, kind, tenant_workspace(object), kube_name(object), answer, err);

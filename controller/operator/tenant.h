@@ -42,9 +42,13 @@ int tenant_reconcile(const struct operator_context *ctx, const struct tenant *te
 
 const char *tenant_workspace(const struct json *object);
 char *tenant_path(const struct tenant *tenant, const struct json *object) must_check; // in the API; NULL: out of memory
+extern const char *const tenant_kept[]; // of an object whose spec is small: all that is looked at
 // A request of the store, in the object's workspace. `body` may be NULL.
 int tenant_ask(const struct operator_context *ctx, const struct json *object, const char *method, const char *path,
                const struct json *body, struct json **ret, struct tenant_report *report, struct err *err) must_check;
+// DELETE of `path` (NULL: out of memory). What is not there is deleted.
+int tenant_delete(const struct operator_context *ctx, const struct json *object, const char *path,
+                  struct tenant_report *report, struct err *err) must_check;
 // What is known of it; nothing, when report->waiting is set.
 int tenant_find(const struct operator_context *ctx, const struct json *object, enum survey_kind kind,
                 struct survey_answer *answer, struct tenant_report *report, struct err *err) must_check;
