@@ -39,7 +39,7 @@ struct dir {
     uint8_t verifier[8];
     struct op *waiter;
     uint64_t wanted;
-    uint64_t moment, write_moment, fileid;
+    uint64_t moment, write_moment, fileid, silly_gone;
     int64_t asked_at;
     struct dir_record *record; // NULL: none
     bool resumed;              // the record tells where the reader may go on
@@ -71,7 +71,7 @@ int dir_new(struct fs *fs, const struct nfs_fh *fh, const struct nfs_cred *cred,
     struct dir *dir = mem_zalloc(sizeof *dir);
     if (!dir)
         return -ENOMEM;
-    *dir = (struct dir){.fs = fs, .fh = *fh, .cred = *cred, .refs = 1, .plus = true};
+    *dir = (struct dir){.fs = fs, .fh = *fh, .cred = *cred, .refs = 1, .plus = true, .silly_gone = fs->silly_gone};
     (void)pthread_mutex_init(&dir->lock, NULL);
     *ret = dir;
     return 0;
@@ -273,6 +273,7 @@ static bool is_before_pages(const struct dir *dir, uint64_t index) {
 static void start_over(struct dir *dir) {
     dir->discard = dir->fetching;
     dir->resumed = false;
+    dir->silly_gone = dir->fs->silly_gone;
     forget_pages(dir);
 }
 
@@ -399,6 +400,11 @@ bool dir_is_current(struct dir *dir, uint64_t index, uint64_t *ret_moment, uint6
     *ret_moment = page->moment;
     *ret_write_moment = page->write_moment;
     return !nodes_changed_since(dir->fs->nodes, &dir->fh, page->moment);
+}
+
+uint64_t dir_silly_gone(struct dir *dir) {
+    LOCK_SCOPE(&dir->lock);
+    return dir->silly_gone;
 }
 
 uint64_t dir_fileid(const struct dir *dir) {

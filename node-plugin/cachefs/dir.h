@@ -36,6 +36,7 @@ bool dir_entry(struct dir *dir, uint64_t index, struct nfs_dirent *ret);
 // Entries below `index` were given out: their pages need no attributes any more.
 void dir_given(struct dir *dir, uint64_t index);
 const struct nfs_fh *dir_handle(const struct dir *dir);
+uint64_t dir_silly_gone(struct dir *dir);   // fs->silly_gone when the listing began
 uint64_t dir_fileid(const struct dir *dir); // of the directory itself; 0 when the server did not say
 // May the attributes of entry `index` still be shown? Not a second later, nor after a change made here.
 bool dir_is_current(struct dir *dir, uint64_t index, uint64_t *ret_moment, uint64_t *ret_write_moment);

@@ -75,7 +75,7 @@ struct inode {    // a file that is open or holds written data
     struct inode *kept_prev, *kept_next; // closed, but its copy stays open
     bool kept;
     // silly rename: the name under which an unlinked open file lives on
-    bool silly, silly_removing;
+    bool silly, silly_removing, silly_moving; // moving: to the parent of its directory, which is about to go
     struct nfs_fh silly_dir;
     struct nfs_cred silly_cred;
     char silly_name[40];
@@ -183,7 +183,9 @@ struct fs {
     size_t kept_count;
     atomic_size_t silly_count; // changed under the lock
     uint32_t silly_next;
-    unsigned reads; // in flight
+    atomic_uint silly_making;        // names that the server may hold where no inode says so yet
+    atomic_uint_fast64_t silly_gone; // names removed so far
+    unsigned reads;                  // in flight
     struct op *read_head, *read_tail, *silly_head;
 
     // the watcher: interrupted requests, ageing writes, unused memory

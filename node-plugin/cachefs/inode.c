@@ -203,7 +203,7 @@ bool inode_closed(struct inode *inode) {
     if (--inode->opens)
         return false;
     inode->fs->open_count--;
-    if (!inode->silly || inode->silly_removing)
+    if (!inode->silly || inode->silly_removing || inode->silly_moving)
         return false;
     inode->silly_removing = true;
     return true;

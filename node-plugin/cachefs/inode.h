@@ -15,7 +15,7 @@ void inode_put(struct inode *inode);
 bool inode_make_room(struct fs *fs);
 void inode_forgotten(struct fs *fs, uint64_t id); // by the kernel: what is kept of a closed file goes
 void inode_opened(struct inode *inode);
-// The last close of an unlinked file: true; the caller removes its silly name.
+// The last close of an unlinked file: true; the caller removes its silly name. One that is being moved goes after that.
 bool inode_closed(struct inode *inode) must_check;
 
 // Makes attributes asked for at `moment` show what was written here since: true when they can be kept by the kernel.

@@ -44,6 +44,9 @@ void op_read_origin(struct op *op); // waits for its turn, then reads op->offset
 // silly.c: an open file that is unlinked or replaced lives on under a name of the daemon's own
 void silly_keep_name(struct op *op, const struct nfs_fh *dir, const char *name, bool link, void (*step)(struct op *op));
 void silly_remove(struct inode *inode); // after the last close
+// Is `name` of a listing one of these? The server may have told it before it was noted, or after it was removed here:
+// `gone` is fs->silly_gone when the listing began.
+bool silly_hides(struct fs *fs, const struct nfs_fh *dir, const char *name, uint64_t gone);
 void silly_empty_dir(struct op *op, const struct nfs_fh *dir, const struct nfs_fh *parent, void (*step)(struct op *op));
 
 // Opens `op->inode` for a request and registers the handle in fi->fh; `mode` as copy_choose said. On failure nothing is open.

@@ -114,7 +114,7 @@ static void fill(struct op *op) {
     while (room && position < DOTS)
         room = add_dot(op, plus, ++position);
     for (index = position - DOTS; position >= DOTS && dir_entry(op->dir, index, &entry); index++) {
-        if (!op->fs->silly_count || !inode_is_silly_name(op->fs, dir_handle(op->dir), entry.name))
+        if (!silly_hides(op->fs, dir_handle(op->dir), entry.name, dir_silly_gone(op->dir)))
             room = room && add_entry(op, plus, &entry, index);
         if (!room)
             break;

@@ -96,9 +96,14 @@ static void rmdir_looked_up(struct op *op) {
     silly_empty_dir(op, &op->target, &op->fh, rmdir_again);
 }
 
+// Did it hold what is left of unlinked files when the server looked? (`offset`: fs->silly_gone before it was asked)
+static bool held_silly(const struct op *op) {
+    return op->fs->silly_count > 0 || op->fs->silly_gone != op->offset;
+}
+
 static void rmdir_answered(struct op *op) {
     bool full = op->result == -ENOTEMPTY || op->result == -EEXIST;
-    if (full && op->fs->silly_count > 0 && op->tries++ == 0) {
+    if (full && held_silly(op) && op->tries++ == 0) {
         op_prepare(op, NFS_LOOKUP, &op->fh)->name = op->name;
         op_call(op, rmdir_looked_up);
         return;
@@ -113,6 +118,7 @@ void ops_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name) {
     if (r < 0) {
         op_reply_error(op, r);
     } else if (op) {
+        op->offset = op->fs->silly_gone;
         op_prepare(op, NFS_RMDIR, &op->fh)->name = op->name;
         op_call(op, rmdir_answered);
     }

@@ -11,6 +11,9 @@
 #include "node-plugin/cachefs/inode.h"
 #include "node-plugin/cachefs/ops.h"
 
+#define PREFIX ".nfs"
+#define NAME_LEN (sizeof PREFIX - 1 + 16 + 8)
+
 static struct silly_record *record_at(struct fs *fs, uint32_t index) {
     return slots_at(&fs->sillies, index);
 }
@@ -57,6 +60,7 @@ static void name_kept(struct op *op) {
         closed = inode->opens == 0;
         inode->silly_removing = closed;
     }
+    fs->silly_making--;
     if (closed)
         silly_remove(inode);
     op->then(op);
@@ -70,7 +74,7 @@ void silly_keep_name(struct op *op, const struct nfs_fh *dir, const char *name, 
         number = fs->silly_next++;
     }
     free(op->text);
-    op->text = mem_printf(".nfs%016" PRIx64 "%08" PRIx32, op->inode->id, number);
+    op->text = mem_printf(PREFIX "%016" PRIx64 "%08" PRIx32, op->inode->id, number);
     op->then = then;
     if (!op->text || !write_down(op, dir)) {
         op->result = -ENOMEM;
@@ -81,7 +85,23 @@ void silly_keep_name(struct op *op, const struct nfs_fh *dir, const char *name, 
     call->fh2 = *dir;
     call->name = link ? op->text : name;
     call->name2 = link ? NULL : op->text;
+    fs->silly_making++;
     op_call(op, name_kept);
+}
+
+bool silly_hides(struct fs *fs, const struct nfs_fh *dir, const char *name, uint64_t gone) {
+    if (strncmp(name, PREFIX, sizeof PREFIX - 1) != 0 || strlen(name) != NAME_LEN)
+        return false;
+    // In the order in which a name goes through them, so that it is not missed on its way from one to the next.
+    return fs->silly_making > 0 || inode_is_silly_name(fs, dir, name) || fs->silly_gone != gone;
+}
+
+static void resume_all(struct op *waiters) {
+    while (waiters) {
+        struct op *waiter = waiters;
+        waiters = waiter->queue_next;
+        op_resume(waiter, 0);
+    }
 }
 
 static void removed(struct op *op) {
@@ -95,13 +115,10 @@ static void removed(struct op *op) {
         op->inode->silly = false;
         cross_out(fs, &op->inode->silly_record);
         fs->silly_count--;
+        fs->silly_gone++;
         waiters = take_ptr(fs->silly_head);
     }
-    while (waiters) {
-        struct op *waiter = waiters;
-        waiters = waiter->queue_next;
-        op_resume(waiter, 0);
-    }
+    resume_all(waiters);
     op_end(op);
 }
 
@@ -116,12 +133,26 @@ void silly_remove(struct inode *inode) {
 }
 
 static void moved_up(struct op *op) {
-    if (op->result == 0) {
-        LOCK_SCOPE(&op->fs->lock);
-        op->inode->silly_dir = op->fh;
-        if (op->inode->silly_record)
-            record_at(op->fs, op->inode->silly_record)->dir = op->fh; // should it tear: a name that stays behind
+    struct fs *fs = op->fs;
+    struct inode *inode = op->inode;
+    struct op *waiters;
+    bool closed;
+    {
+        LOCK_SCOPE(&fs->lock);
+        if (op->result == 0) {
+            inode->silly_dir = op->fh;
+            if (inode->silly_record)
+                record_at(fs, inode->silly_record)->dir = op->fh; // should it tear: a name that stays behind
+        }
+        inode->silly_moving = false;
+        fs->silly_making--;
+        closed = inode->opens == 0;
+        inode->silly_removing = closed;
+        waiters = take_ptr(fs->silly_head);
     }
+    if (closed)
+        silly_remove(inode);
+    resume_all(waiters);
     inode_put(take_ptr(op->inode));
     if (op->result < 0)
         op->then(op);
@@ -136,12 +167,12 @@ static void looked_again(struct op *op) {
         silly_empty_dir(op, &op->target, &op->fh, op->then);
 }
 
-// True: the name is being removed, and `op` is resumed after that.
-static bool wait_for_removal(struct op *op, const struct inode *inode) {
+// True: the name is being removed or moved, and `op` is resumed after that. False: it is `op` that moves it.
+static bool wait_or_begin_move(struct op *op, struct inode *inode) {
     op_begin_wait(op, looked_again);
     {
         LOCK_SCOPE(&op->fs->lock);
-        if (!inode->silly || inode->silly_removing) {
+        if (!inode->silly || inode->silly_removing || inode->silly_moving) {
             op->queue_next = op->fs->silly_head;
             if (inode->silly)
                 op->fs->silly_head = op;
@@ -149,6 +180,8 @@ static bool wait_for_removal(struct op *op, const struct inode *inode) {
                 op->queue_next = NULL;
         } else {
             op->state = OP_RUNNING;
+            inode->silly_moving = true;
+            op->fs->silly_making++;
             return false;
         }
         if (inode->silly)
@@ -168,7 +201,7 @@ void silly_empty_dir(struct op *op, const struct nfs_fh *dir, const struct nfs_f
         then(op);
         return;
     }
-    if (wait_for_removal(op, inode)) {
+    if (wait_or_begin_move(op, inode)) {
         inode_put(inode);
         return;
     }
@@ -177,7 +210,7 @@ void silly_empty_dir(struct op *op, const struct nfs_fh *dir, const struct nfs_f
     op->text = mem_strdup(inode->silly_name);
     if (!op->text) {
         op->result = -ENOMEM;
-        then(op);
+        moved_up(op);
         return;
     }
     struct nfs_call *call = op_prepare(op, NFS_RENAME, dir);

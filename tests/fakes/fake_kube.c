@@ -13,7 +13,7 @@ struct fake_kube {
     char *last;
 };
 
-static struct { int64_t now_ns; } fake_time = {.now_ns = NS_PER_S};
+static struct { _Atomic int64_t now_ns; } fake_time = {.now_ns = NS_PER_S}; // a test moves it while threads read it
 
 static int64_t fake_now(void *ctx) {
     (void)ctx;

@@ -8,6 +8,7 @@ import signal
 import stat
 import sys
 import threading
+import time
 
 A, B = sys.argv[1], sys.argv[2]
 CASES = []
@@ -150,6 +151,38 @@ def a_directory_of_unlinked_open_files_can_be_removed():
     assert os.pread(fd, 9, 0) == b"still"
     os.close(fd)
     assert os.listdir(".") == []
+
+
+@case
+def what_becomes_of_unlinked_open_files_is_never_listed():
+    stop, seen = threading.Event(), []
+
+    def look():
+        while not stop.is_set():
+            seen.extend(name for name in os.listdir(".") if name != "d")
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(150):
+            os.mkdir("d")
+            fd = os.open("d/f", os.O_RDWR | os.O_CREAT)
+            os.unlink("d/f")
+            closing = threading.Thread(target=os.close, args=(fd,))
+            closing.start()  # while what is left of the file moves out of the directory
+            os.rmdir("d")
+            closing.join()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not seen, f"listed: {seen[:3]}"
+    for _ in range(100):  # a file ends a moment after its last close
+        if not os.listdir(f"{B}/{os.path.basename(os.getcwd())}"):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"left: {os.listdir(B + '/' + os.path.basename(os.getcwd()))}")
 
 
 @case
