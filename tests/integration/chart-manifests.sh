@@ -317,6 +317,8 @@ controller = by(every, "Deployment", "-controller")[0]["spec"]["template"]["spec
 for arg in ("--store-url=https://stowage-store.stowage.svc.cluster.local:443", "--store-public-url=https://store.example.com",
             "--store-token-file=/var/run/secrets/stowage-store/token", "--store-ca=/etc/stowage/store-tls/ca.crt"):
     need(f"the operator has no {arg}", arg in controller["containers"][0]["args"])
+need("the operator finds the store without DNS", controller["hostAliases"] == [
+    {"ip": "10.96.0.51", "hostnames": ["stowage-store.stowage.svc.cluster.local"]}])
 need("the operator's token is for something else", {"name": "store-token", "projected": {"sources": [
     {"serviceAccountToken": {"path": "token", "audience": "stowage-store", "expirationSeconds": 3600}}]}} in controller["volumes"])
 need("the operator has the store's key", [v["secret"]["items"] for v in controller["volumes"] if v["name"] == "store-tls"] == [
