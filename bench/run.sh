@@ -2,13 +2,14 @@
 # Measures Stowage beside a named other, in one run on this machine. Figures are lines "area.figure value unit";
 # everything else is a comment that starts with "#".
 #
-# usage: bench/run.sh provision|shared-io|local|cache|store|sidecar|kubernetes|all [ARGUMENT…]
+# usage: bench/run.sh provision|shared-io|local|cache|store|sidecar|operator|kubernetes|all [ARGUMENT…]
 #   provision   volumes made, listed and deleted by the controller, and what the two processes weigh
 #   shared-io   the FUSE mount beside raw libnfs on the same server
 #   local       local volumes beside the file system or disk that they lie on; snapshots and clones; hard limits
 #   cache       volumes with a cache on the node's disk beside that disk, libnfs, rclone and JuiceFS (--quick: a short run)
 #   store       keys, queues and objects beside Redis, etcd, NATS and nginx, with equal durability on the same disk
 #   sidecar     what the sidecar beside a workload adds to a request, and its memory
+#   operator    objects of the four kinds, on a real API server: until all are Ready, and what the operator weighs
 #   kubernetes  claims and pods on the test cluster beside pods with an emptyDir, and the memory of every container
 #
 # An ARGUMENT goes to the area's script, whose head tells which it knows.
@@ -23,8 +24,8 @@ case ${1:-} in
     show_help
     exit 0
     ;;
-provision | shared-io | local | cache | store | sidecar | kubernetes) areas=$1 ;;
-all) areas="provision shared-io local cache store sidecar kubernetes" ;;
+provision | shared-io | local | cache | store | sidecar | operator | kubernetes) areas=$1 ;;
+all) areas="provision shared-io local cache store sidecar operator kubernetes" ;;
 *)
     show_help >&2
     exit 2

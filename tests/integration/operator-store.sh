@@ -11,14 +11,12 @@ set -euo pipefail
 work=$(mktemp -d /tmp/stowage-operator-store.XXXXXX)
 # shellcheck source=tests/support/kube-kit.sh
 . "$ROOT/tests/support/kube-kit.sh"
-store_pid=
 clean_up() {
     local rc=$?
     trap - EXIT INT TERM
     if [ "$rc" != 0 ] && [ "$rc" != 77 ]; then
         tail -n 12 "$work"/*.log 2>/dev/null
     fi
-    [ -z "$store_pid" ] || store_stop || rc=1
     kube_stop || rc=1
     rm -rf "$work"
     exit "$rc"
@@ -27,7 +25,6 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 MANY=${STOWAGE_MANY:-20}
-BUILD=${STOWAGE_BUILD_DIR:-$ROOT/build/dev}
 kube_start
 chart_apply
 operator_config
@@ -37,29 +34,8 @@ for ns in team-a team-b; do
 done
 
 # --- the store, and who speaks to it ------------------------------------------------------------------------------------
-in_net() { nsenter --target "$(need_machine control)" --net -- "$@"; }
-kubectl -n "$SYSTEM" create serviceaccount store >/dev/null
-kubectl create clusterrolebinding store --clusterrole=system:auth-delegator --serviceaccount="$SYSTEM:store" >/dev/null
-kubectl -n "$SYSTEM" create token store --duration 2h >"$work/review-token"
-kubectl -n "$SYSTEM" create token stowage-controller --audience stowage-store --duration 2h >"$work/store-token"
-store_start() {
-    local machine
-    machine=$(need_machine control)
-    nsenter --target "$machine" --net -- "$BUILD/bin/stowage-sidecar" --data-dir "$work/data" --listen 127.0.0.1:3500 --log-format json \
-        --token-review "https://$CONTROL_IP:6443" --token-review-token "$work/review-token" --token-review-ca "$STATE/pki/ca.crt" \
-        --service-account "$SYSTEM/stowage-controller=all" 2>>"$work/store.log" &
-    store_pid=$!
-    wait_until 30 in_net curl -fsS -o /dev/null http://127.0.0.1:3500/readyz || die "the store does not answer: $(tail -n 3 "$work/store.log")"
-}
-store_stop() {
-    local pid=$store_pid rc=0
-    store_pid=
-    stop_pid "$pid" 20
-    wait "$pid" 2>/dev/null || rc=$?
-    [ "$rc" = 0 ] || note "the store ended with $rc"
-    return "$rc"
-}
-with_store=(--store-url=http://127.0.0.1:3500 --store-token-file="$work/store-token" --store-patience=15)
+store_accounts
+with_store=("${WITH_STORE[@]}" --store-patience=15)
 # ask NAMESPACE METHOD PATH [CURL-ARGUMENT…]: as a pod of that namespace; prints the answer and " STATUS"
 ask() {
     local ns=$1 method=$2 path=$3

@@ -14,7 +14,10 @@ for part in layout build pki network control-plane; do
 done
 SYSTEM=stowage
 APISERVER_FLAGS=() # webhooks are called at the addresses of their Services, which are on the control machine here
+BUILD=${STOWAGE_BUILD_DIR:-$ROOT/build/dev}
 declare -A operator_pid=()
+store_pid=
+WITH_STORE=(--store-url=http://127.0.0.1:3500 --store-token-file="$work/store-token") # for operator_start
 
 # kube_start: skips the test where that cannot be
 kube_start() {
@@ -38,6 +41,7 @@ kube_start() {
 kube_stop() {
     local name rc=0
     for name in "${!operator_pid[@]}"; do operator_stop "$name" TERM || rc=1; done
+    [ -z "$store_pid" ] || store_stop || rc=1
     machine_stop control
     return "$rc"
 }
@@ -77,7 +81,7 @@ operator_start() {
     shift
     machine=$(need_machine control)
     # Not by machine_net, whose shell would get the signals.
-    nsenter --target "$machine" --net -- "${STOWAGE_BUILD_DIR:-$ROOT/build/dev}/bin/stowage-controller" --socket="$work/$name.sock" --operator \
+    nsenter --target "$machine" --net -- "$BUILD/bin/stowage-controller" --socket="$work/$name.sock" --operator \
         --kubeconfig="$work/operator.conf" --log-format=json "$@" 2>>"$work/$name.log" &
     operator_pid[$name]=$!
 }
@@ -94,6 +98,35 @@ operator_stop() {
         return 1
     fi
 }
+# in_net COMMAND…: in the network of the API server, where the store and the operator's metrics are
+in_net() { nsenter --target "$(need_machine control)" --net -- "$@"; }
+
+# store_accounts: the tokens of a store that has tokens reviewed, and of the operator there. Behind operator_config.
+store_accounts() {
+    kubectl -n "$SYSTEM" create serviceaccount store >/dev/null
+    kubectl create clusterrolebinding store --clusterrole=system:auth-delegator --serviceaccount="$SYSTEM:store" >/dev/null
+    kubectl -n "$SYSTEM" create token store --duration 2h >"$work/review-token"
+    kubectl -n "$SYSTEM" create token stowage-controller --audience stowage-store --duration 2h >"$work/store-token"
+}
+# store_start: data in $work/data, log in $work/store.log
+store_start() {
+    local machine
+    machine=$(need_machine control)
+    nsenter --target "$machine" --net -- "$BUILD/bin/stowage-sidecar" --data-dir "$work/data" --listen 127.0.0.1:3500 --log-format json \
+        --token-review "https://$CONTROL_IP:6443" --token-review-token "$work/review-token" --token-review-ca "$STATE/pki/ca.crt" \
+        --service-account "$SYSTEM/stowage-controller=all" 2>>"$work/store.log" &
+    store_pid=$!
+    wait_until 30 in_net curl -fsS -o /dev/null http://127.0.0.1:3500/readyz || die "the store does not answer: $(tail -n 3 "$work/store.log")"
+}
+store_stop() {
+    local pid=$store_pid rc=0
+    store_pid=
+    stop_pid "$pid" 20
+    wait "$pid" 2>/dev/null || rc=$?
+    [ "$rc" = 0 ] || note "the store ended with $rc"
+    return "$rc"
+}
+
 holder() { kubectl -n "$SYSTEM" get lease stowage-operator -o 'jsonpath={.spec.holderIdentity}'; }
 
 # condition KIND/NAME TYPE: "True StorageClassReady"
