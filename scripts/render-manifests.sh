@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Writes manifests/stowage.yaml: what the chart renders with its default values, for those who install without Helm;
-# manifests/store.yaml: the store, as store.enabled adds it; manifests/sidecar-injection.yaml: what sidecar.injection.enabled adds to both,
-# and what of them it changes; and manifests/kinds.yaml: the kinds of stowage.dev, apart because deleting them deletes all objects of theirs,
-# with the policy that cannot work without them.
+# manifests/store.yaml: the store, as store.enabled adds it; manifests/store-operator.yaml: the controller, as store.enabled changes it, apart
+# because deleting the store must not delete the controller; manifests/sidecar-injection.yaml: what sidecar.injection.enabled adds to both, and
+# what of them it changes; and manifests/kinds.yaml: the kinds of stowage.dev, apart because deleting them deletes all objects of theirs, with
+# the policy that cannot work without them.
 #
 # usage: scripts/render-manifests.sh [--into DIRECTORY]
 #   --into   another directory than manifests/
@@ -61,6 +62,7 @@ find_helm || die "helm is needed"
 render stowage.yaml without_kinds
 render kinds.yaml kinds
 render store.yaml cat --set store.enabled=true --show-only templates/store.yaml --show-only templates/store-backup.yaml
+render store-operator.yaml cat --set store.enabled=true --show-only templates/controller.yaml
 render sidecar-injection.yaml cat --set store.enabled=true,store.serviceAccountTokens=true,sidecar.injection.enabled=true \
     --show-only templates/store.yaml --show-only templates/controller.yaml --show-only templates/policies.yaml \
     --show-only templates/sidecar-injection.yaml

@@ -450,7 +450,7 @@ render --set nodeGroups.enabled=true --set-json "$(local_pools "$pool")" >"$work
 render --set operator.enabled=false >"$work/no-operator.yaml"
 render --set operator.enabled=false,store.enabled=true --show-only templates/store.yaml --show-only templates/store-backup.yaml >"$work/lonely.yaml"
 check_objects || failed=1
-for file in stowage kinds store sidecar-injection; do
+for file in stowage kinds store store-operator sidecar-injection; do
     diff -u "$ROOT/manifests/$file.yaml" "$work/manifests/$file.yaml" ||
         fail "manifests/$file.yaml is not what the chart renders: run scripts/render-manifests.sh and commit it"
 done
