@@ -57,8 +57,14 @@ token=$(in_store 'cut -d " " -f 1 /var/lib/stowage/store/token')
 expect "a value, from another pod" "$(in_pod one "wget -q -O - --header 'Authorization: Bearer $token' http://$at:3500/api/v1/kv/namespaces/settings/values/rate")" 0.001
 expect "without its token" "$(in_pod one "wget -q -O - http://$at:3500/api/v1/kv/namespaces/settings/values/rate 2>&1" 2>/dev/null || true)" \
     "wget: server returned error: HTTP/1.1 401 Unauthorized"
-plain_store | kubectl delete -f - --timeout 60s >/dev/null
 ok "kubectl apply -f manifests/store.yaml: another pod reads by the token that the store made"
+sed "s|//stowage-store[^:]*:|//$at:|" "$ROOT/manifests/store-operator.yaml" | kubectl apply -f - >/dev/null # there is no DNS here
+kubectl -n stowage rollout status deployment/stowage-controller --timeout 120s >/dev/null
+apply <<<'{apiVersion: stowage.dev/v1alpha1, kind: KeyValue, metadata: {name: plain}, spec: {data: {rate: "0.001"}}}'
+k wait keyvalue plain --for condition=Ready --timeout 60s >/dev/null || fail "$(k get keyvalue plain -o yaml)"
+gone keyvalue plain
+plain_store | kubectl delete -f - --timeout 60s >/dev/null
+ok "kubectl apply -f manifests/store-operator.yaml: a KeyValue is made in the store, and removed"
 gone pod one two
 volume=$(volume_of data)
 k delete pvc data --timeout 60s >/dev/null
