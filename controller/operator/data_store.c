@@ -23,7 +23,7 @@
 
 struct line { // a connection, and the token it was made with
     struct http_client *client;
-    unsigned token;
+    char *token;
 };
 
 struct data_store {
@@ -33,7 +33,6 @@ struct data_store {
     struct line idle[IDLE_MAX];
     size_t idle_count;
     char *token;
-    unsigned token_number;
     int64_t token_read_ns;
     int64_t away_since_ns, ask_after_ns; // 0: it is not away
     struct err away;
@@ -70,7 +69,6 @@ static int read_token(struct data_store *store, int64_t now_ns, struct err *err)
         return 0;
     free(store->token);
     store->token = take_ptr(text);
-    store->token_number++;
     return 0;
 }
 
@@ -78,32 +76,33 @@ static int read_token(struct data_store *store, int64_t now_ns, struct err *err)
 
 static void line_done(struct line *line) {
     line->client = http_client_free(line->client);
+    free(take_ptr(line->token));
 }
 
-// One that has the token of now; whoever has an older one ends.
-static struct line take_line(struct data_store *store) {
+// One that has this token; whoever has another one ends.
+static struct line take_line(struct data_store *store, const char *token) {
     LOCK_SCOPE(&store->lock);
     while (store->idle_count) {
         struct line line = store->idle[--store->idle_count];
-        if (line.token == store->token_number)
+        if (str_eq(line.token, token))
             return line;
         line_done(&line);
     }
-    return (struct line){.token = store->token_number};
+    return (struct line){.token = mem_strdup(token)};
 }
 
 static void keep_line(struct data_store *store, struct line *line) {
     LOCK_SCOPE(&store->lock);
-    if (store->idle_count == IDLE_MAX || line->token != store->token_number)
+    if (store->idle_count == IDLE_MAX || !str_eq(line->token, store->token))
         return;
     store->idle[store->idle_count++] = *line;
-    line->client = NULL;
+    *line = (struct line){0};
 }
 
 static int send_by_http(void *arg, const struct data_store_request *request, const char *token, struct str *ret_answer,
                         struct err *err) {
     struct data_store *store = arg;
-    struct line line cleanup(line_done) = take_line(store);
+    struct line line cleanup(line_done) = take_line(store, token);
     struct http_answer answer cleanup_answer = {0};
     char *path cleanup_free = mem_printf("/api/v2/workspaces/%s%s", request->workspace, request->path);
     char *body cleanup_free = request->body ? json_dump(request->body, false) : NULL;

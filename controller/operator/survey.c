@@ -95,7 +95,7 @@ static int list_names(struct place *place, struct strmap *rows, struct err *err)
         const struct json *item = json_at(list, i);
         const char *name = json_get_text(item, "name");
         struct survey_row *row = name ? row_of(rows, name) : NULL;
-        if (name && !row)
+        if (name && !row && rows->len < ROWS_MAX)
             r = err_set(err, -ENOMEM, "out of memory");
         else if (row)
             read_row(place->kind, item, row);

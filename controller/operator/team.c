@@ -12,6 +12,7 @@
 #include "lib/kube/queue.h"
 
 #define SOURCES_MAX 16
+#define SHORT_OF_MEMORY_US 100000 // until it is tried again
 #define THREADS_MAX 16
 #define NOT_YET_MS 300 // until the caches are whole, or this process leads again
 
@@ -131,6 +132,8 @@ static void *work(void *arg) {
             return NULL;
         if (r == 0)
             work_on(team, key);
+        else
+            (void)usleep(SHORT_OF_MEMORY_US);
     }
 }
 

@@ -189,8 +189,8 @@ static int on_object(void *arg, const struct json *object, bool gone, struct err
     return 0;
 }
 
-// One that the list did not name; false: there is none (left).
-static bool drop_one_unseen(struct kube_cache *cache, struct change *change) {
+// One that the list did not name. 1: dropped; 0: there is none (left); -ENOMEM.
+static int drop_one_unseen(struct kube_cache *cache, struct change *change) {
     LOCK_SCOPE(&cache->lock);
     const struct strmap_slot *slot;
     for (size_t i = 0; (slot = strmap_next(&cache->items, &i));) {
@@ -198,20 +198,21 @@ static bool drop_one_unseen(struct kube_cache *cache, struct change *change) {
         if (item->round == cache->round)
             continue;
         if (note(change, item->key, item->index, NULL) < 0)
-            return false; // the next list finds it again
+            return -ENOMEM;
         drop(cache, item);
-        return true;
+        return 1;
     }
     cache->whole = true;
-    return false;
+    return 0;
 }
 
-static void on_whole(void *arg) {
+static int on_whole(void *arg, struct err *err) {
     struct kube_cache *cache = arg;
     for (;;) {
         struct change change cleanup(change_done) = {0};
-        if (!drop_one_unseen(cache, &change))
-            break;
+        int r = drop_one_unseen(cache, &change);
+        if (r <= 0)
+            return r < 0 ? err_set(err, r, "out of memory") : 0;
         tell(cache, change.key, change.before);
     }
 }
@@ -243,8 +244,8 @@ static void *run(void *arg) {
         uint32_t pause_ms = kube_watch_pause_ms(cache->watch);
         // Once for a trouble, not once for each try; a version that is too old is none.
         if (r < 0 && r != -ECANCELED && r != -ESTALE && r != last)
-            log_warning("the cluster cannot be watched; trying again", LOG_S("what", cache->options.collection),
-                        LOG_S("error", err_text(&err)));
+            log_warning("the cluster cannot be watched; trying again",
+                        LOG_S("what", kube_watch_collection(cache->watch)), LOG_S("error", err_text(&err)));
         last = r;
         if (pause_ms)
             pause_for(cache, pause_ms);
@@ -264,6 +265,7 @@ int kube_cache_new(const struct kube_cache_options *options, struct kube_cache *
     (void)pthread_cond_init(&cache->wake, &attr);
     (void)pthread_condattr_destroy(&attr);
     cache->options = *options;
+    cache->options.collection = cache->options.selector = NULL; // the caller's: the watch has copies
     const struct kube_watch_options watch = {.kube = options->kube,
                                              .collection = options->collection,
                                              .selector = options->selector,

@@ -15,7 +15,7 @@ struct kube_cache;
 
 struct kube_cache_options {
     const struct kube *kube;
-    const char *collection, *selector; // as of a watch
+    const char *collection, *selector; // as of a watch; copied
     uint32_t page;
     const char *const *kept; // paths of what is kept of each (kube_keep); NULL-terminated, static storage
     const char *index;       // path of a text by which objects can be found as well; NULL: none. Must be among `kept`.

@@ -55,6 +55,10 @@ struct kube_watch *kube_watch_free(struct kube_watch *watch) {
     return NULL;
 }
 
+const char *kube_watch_collection(const struct kube_watch *watch) {
+    return watch->collection;
+}
+
 uint32_t kube_watch_pause_ms(const struct kube_watch *watch) {
     return watch->pause_ms;
 }
@@ -79,9 +83,7 @@ static int list(struct kube_watch *watch, struct err *err) {
                                               .cancel_arg = watch};
     watch->options.sink->begin(watch->options.arg);
     int r = kube_list(watch->options.kube, &options, on_listed, watch, &watch->version, err);
-    if (r == 0)
-        watch->options.sink->whole(watch->options.arg);
-    return r;
+    return r < 0 ? r : watch->options.sink->whole(watch->options.arg, err);
 }
 
 // ---- the stream ------------------------------------------------------------------------------------------------------

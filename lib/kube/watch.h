@@ -21,7 +21,7 @@
 struct kube_watch_sink {
     void (*begin)(void *arg); // a list begins: what is not told of until `whole` is gone
     int (*object)(void *arg, const struct json *object, bool gone, struct err *err);
-    void (*whole)(void *arg); // the list is complete
+    int (*whole)(void *arg, struct err *err); // the list is complete; <0: it is listed again
 };
 
 struct kube_watch_options {
@@ -44,5 +44,6 @@ DEFINE_CLEANUP(kube_watch)
 
 // Lists if it has to, then follows one stream to its end. 0: go on at once; -ECANCELED; other: go on after kube_watch_pause_ms.
 int kube_watch_step(struct kube_watch *watch, struct err *err) must_check;
+const char *kube_watch_collection(const struct kube_watch *watch);
 // How long to wait after the last step: 0 when it went well.
 uint32_t kube_watch_pause_ms(const struct kube_watch *watch);

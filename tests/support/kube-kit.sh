@@ -85,12 +85,17 @@ operator_start() {
         --kubeconfig="$work/operator.conf" --log-format=json "$@" 2>>"$work/$name.log" &
     operator_pid[$name]=$!
 }
-# operator_stop NAME SIGNAL: nsenter has become the program. Asked to (TERM), it ends well, or the sanitizers found something.
+# operator_stop NAME SIGNAL: nsenter has become the program. It runs until then, and asked to (TERM) it ends well; or the sanitizers found
+# something.
 operator_stop() {
     local pid=${operator_pid[$1]:-} rc=0
     [ -n "$pid" ] || return 0
     unset "operator_pid[$1]"
-    kill -s "$2" "$pid" 2>/dev/null || note "operator '$1' has ended by itself"
+    kill -s "$2" "$pid" 2>/dev/null || {
+        note "operator '$1' has ended by itself: $(tail -n 20 "$work/$1.log")"
+        wait "$pid" 2>/dev/null
+        return 1
+    }
     wait_until 60 process_ended "$pid" || kill -KILL "$pid"
     wait "$pid" 2>/dev/null || rc=$?
     if [ "$2" = TERM ] && [ "$rc" != 0 ]; then

@@ -4,6 +4,8 @@
 #include "tests/support/cm.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -30,10 +32,12 @@ static void on_changed(void *arg, const char *key, const char *index) {
     (void)str_printf(arg, "%s@%s ", key, index ? index : "");
 }
 
+// The texts are the caller's, who lets go of them.
 static void open_cache(const struct fake_answer *answers, size_t count) {
+    char *collection cleanup_free = mem_strdup("/api/v1/volumes");
     kit.kube = fake_kube_new(answers, count, &kit.fake);
     const struct kube_cache_options options = {.kube = kit.kube,
-                                               .collection = "/api/v1/volumes",
+                                               .collection = collection,
                                                .kept = kept,
                                                .index = "spec.class",
                                                .changed = on_changed,
@@ -124,6 +128,23 @@ static void what_a_new_list_does_not_name_is_gone(void **state) {
     expect_indexed("slow", "");
 }
 
+static atomic_bool asked;
+static void note_asked(void) {
+    atomic_store(&asked, true);
+}
+
+static void its_thread_tells_of_a_trouble_and_ends(void **state) {
+    const struct fake_answer answers[] = {{.result = -EHOSTUNREACH, .during = note_asked}};
+    (void)state;
+    atomic_store(&asked, false);
+    OPEN(answers);
+    assert_int_equal(kube_cache_start(kit.cache, NULL), 0);
+    while (!atomic_load(&asked)) // the test's own limit ends it
+        (void)sched_yield();
+    kit.cache = kube_cache_free(kit.cache);
+    assert_int_equal(fake_kube_asked(kit.fake), 1);
+}
+
 // A list that breaks off takes nothing away.
 static void half_a_list_takes_nothing_away(void **state) {
     const struct fake_answer answers[] = {
@@ -176,6 +197,7 @@ int main(void) {
         TEST(what_nobody_reads_makes_no_work),
         TEST(one_that_changes_its_index_is_told_for_both),
         TEST(what_a_new_list_does_not_name_is_gone),
+        TEST(its_thread_tells_of_a_trouble_and_ends),
         TEST(half_a_list_takes_nothing_away),
         TEST(out_of_memory_leaves_it_consistent),
     };

@@ -33,8 +33,9 @@ static int on_object(void *arg, const struct json *object, bool gone, struct err
     (void)str_printf(arg, "%s%s ", gone ? "-" : "+", kube_name(object));
     return 0;
 }
-static void on_whole(void *arg) {
-    (void)str_append(arg, "whole ");
+static int on_whole(void *arg, struct err *err) {
+    (void)err;
+    return str_append(arg, "whole ");
 }
 static bool is_cancelled(void *arg) {
     (void)arg;
