@@ -50,12 +50,11 @@ ticks() { awk '{ print $14 + $15 }' "/proc/${operator_pid[a]}/stat"; }
 metrics() { in_net curl -fsS http://127.0.0.1:9810/metrics; }
 looked_at() { [ "$(metrics | awk '/^stowage_operator_reconciles_total/ { n += $2 } END { printf "%d", n }')" -ge "$1" ]; }
 asked_the_store() { in_net curl -fsS http://127.0.0.1:3500/metrics | awk '/^stowage_http_request_seconds_count/ { n += $2 } END { printf "%d", n }'; }
-ready() { kubectl get "$KINDS" -n many -o json | jq '[.items[] | select(.status.conditions[]? | .type == "Ready" and .status == "True")] | length'; }
+ready_ones() { kubectl get "$KINDS" -n many -o json | jq '[.items[] | select(.status.conditions[]? | .type == "Ready" and .status == "True")] | length'; }
 # Lists of thousands cost the API server more than the operator does: they are asked for when the end is near.
-all_asked_the_store() { in_net curl -fsS http://127.0.0.1:3500/metrics | awk '/^stowage_http_request_seconds_count/ { n += $2 } END { printf "%d", n }'; }
-ready() {
+all_ready() {
     wait_until "$LIMIT_S" looked_at $((4 * OBJECTS)) || return 1
-    while [ "$(ready)" -lt $((4 * OBJECTS)) ]; do
+    while [ "$(ready_ones)" -lt $((4 * OBJECTS)) ]; do
         [ $(($(now_ms) - begun)) -lt $((LIMIT_S * 1000)) ] || return 1
         sleep 1
     done
@@ -96,13 +95,14 @@ say "# kubectl create of $((4 * OBJECTS)) objects took $(seconds_since "$begun")
 
 begun=$(now_ms)
 operator
-all_ready || die "after $(seconds_since "$begun") s $(ready) of $((4 * OBJECTS)) are Ready"
+all_ready || die "after $(seconds_since "$begun") s $(ready_ones) of $((4 * OBJECTS)) are Ready"
 figure "all_ready_$((4 * OBJECTS))" "$(seconds_since "$begun")" s
 memory all_ready
 sleep 10 # numbers of what is new
 before=$(ticks) asked=$(asked_the_store)
 sleep "$IDLE_S"
-figure idle_store_requests "$((($(asked_the_store) - asked) * 60 / IDLE_S))" "a minute, health and metrics included"
+asked=$(($(asked_the_store) - asked))
+figure idle_store_requests "$((asked * 60 / IDLE_S))" "a minute, health and metrics included"
 figure idle_cpu_percent "$(awk -v ticks=$(($(ticks) - before)) -v s="$IDLE_S" 'BEGIN { printf "%.2f", ticks / s }')" "% of a core"
 memory idle
 
