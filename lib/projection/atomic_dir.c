@@ -22,7 +22,7 @@
 struct old_version {
     char name[TREE_NAME];
     size_t files;
-    int64_t bytes, until_ns;
+    int64_t room, until_ns; // room: that it has to itself
 };
 
 struct atomic_dir {
@@ -31,8 +31,8 @@ struct atomic_dir {
     struct atomic_dir_options options;
     char current[TREE_NAME]; // what ..data names; "": nothing
     size_t count;            // of its files
-    int64_t bytes;
-    bool links_right; // of `current`, as far as we know
+    int64_t room;            // that they take
+    bool links_right;        // of `current`, as far as we know
     struct old_version old[OLD_MAX];
     size_t old_count;
 };
@@ -57,7 +57,7 @@ static int find_current(struct atomic_dir *dir) {
     if (!tree_is_name(target) || open_tree(dir, target, &tree) < 0)
         return 0; // of nobody, or to nowhere: the first write replaces it
     (void)snprintf(dir->current, sizeof dir->current, "%s", target);
-    return tree_count(tree, &dir->count, &dir->bytes);
+    return tree_count(tree, &dir->count, &dir->room);
 }
 
 // Calls `each` for every name; stops at its first failure.
@@ -191,7 +191,7 @@ struct plan { // what a write does
     size_t known; // how many are
     bool differs;
     int old_fd;
-    int64_t bytes, shared_bytes; // of all files; of those that are in both versions
+    int64_t room, shared_room; // of all files; of those that are in both versions
 };
 
 static void plan_done(struct plan *plan) {
@@ -209,8 +209,8 @@ static int look_at(const struct atomic_dir *dir, struct plan *plan, size_t i) {
     plan->there[i] = bytes >= 0;
     plan->known += plan->there[i];
     plan->differs = plan->differs || !plan->same[i];
-    plan->shared_bytes += plan->same[i] ? bytes : 0;
-    plan->bytes += plan->same[i] ? bytes : (int64_t)file->len;
+    plan->shared_room += plan->same[i] ? tree_room(bytes) : 0;
+    plan->room += tree_room(plan->same[i] ? bytes : (int64_t)file->len);
     return 0;
 }
 
@@ -257,16 +257,15 @@ static int swap(const struct atomic_dir *dir, const char *name, struct err *err)
     return r;
 }
 
-static void retire(struct atomic_dir *dir, int64_t bytes) {
+static void retire(struct atomic_dir *dir, int64_t room) {
     if (dir->current[0] && dir->options.keep_ns > 0) {
         if (dir->old_count == OLD_MAX) {
             (void)tree_remove(dir->fd, dir->old[0].name);
             memmove(dir->old, dir->old + 1, --dir->old_count * sizeof dir->old[0]);
         }
         struct old_version *old = &dir->old[dir->old_count++];
-        *old = (struct old_version){.files = dir->count,
-                                    .bytes = bytes,
-                                    .until_ns = clock_monotonic(dir->options.clock) + dir->options.keep_ns};
+        *old = (struct old_version){
+            .files = dir->count, .room = room, .until_ns = clock_monotonic(dir->options.clock) + dir->options.keep_ns};
         memcpy(old->name, dir->current, sizeof old->name);
     } else if (dir->current[0]) {
         (void)tree_remove(dir->fd, dir->current);
@@ -308,26 +307,26 @@ int atomic_dir_write(struct atomic_dir *dir, const struct atomic_file *files, si
     }
     *ret_changed = true;
     r = right_links(dir, &plan, removed, err);
-    retire(dir, dir->bytes - plan.shared_bytes);
+    retire(dir, dir->room - plan.shared_room);
     memcpy(dir->current, name, sizeof dir->current);
     dir->count = count;
-    dir->bytes = plan.bytes;
+    dir->room = plan.room;
     (void)atomic_dir_tidy(dir);
     return r;
 }
 
 int64_t atomic_dir_tidy(struct atomic_dir *dir) {
-    int64_t now = clock_monotonic(dir->options.clock), bytes = 0;
+    int64_t now = clock_monotonic(dir->options.clock), room = 0;
     size_t files = 0, gone = 0;
     for (size_t i = 0; i < dir->old_count; i++) {
-        bytes += dir->old[i].bytes;
+        room += dir->old[i].room;
         files += dir->old[i].files;
     }
     for (; gone < dir->old_count; gone++) {
-        bool fits = bytes <= dir->options.keep_bytes && files <= OLD_FILES_MAX;
+        bool fits = room <= dir->options.keep_bytes && files <= OLD_FILES_MAX;
         if (fits && dir->old[gone].until_ns > now)
             break;
-        bytes -= dir->old[gone].bytes;
+        room -= dir->old[gone].room;
         files -= dir->old[gone].files;
         (void)tree_remove(dir->fd, dir->old[gone].name);
     }

@@ -35,8 +35,8 @@ struct atomic_dir_options {
     const char *path;             // made when it is missing
     uint32_t file_mode, dir_mode; // of each version; 0: 0644, 0755
     int64_t keep_ns;              // versions that were replaced; 0: none, as kubelet
-    int64_t keep_bytes;           // of their own, at most; what is over goes before its time
-    const struct clock *clock;    // NULL: the system's
+    int64_t keep_bytes;        // that these take on the disk by themselves, at most; what is over goes before its time
+    const struct clock *clock; // NULL: the system's
 };
 
 struct atomic_dir;

@@ -66,7 +66,7 @@ int tree_remove(int dir_fd, const char *name) {
     return unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
-int tree_count(int tree_fd, size_t *ret, int64_t *ret_bytes) {
+int tree_count(int tree_fd, size_t *ret, int64_t *ret_room) {
     struct stat st;
     int fd = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -77,12 +77,12 @@ int tree_count(int tree_fd, size_t *ret, int64_t *ret_bytes) {
         return r;
     }
     *ret = 0;
-    *ret_bytes = 0;
+    *ret_room = 0;
     for (const struct dirent *entry; (entry = readdir(dir));) {
         if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
             continue;
         ++*ret;
-        *ret_bytes += fstatat(tree_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_size : 0;
+        *ret_room += fstatat(tree_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? tree_room(st.st_size) : 0;
     }
     return close_dir(dir, 0);
 }
