@@ -13,7 +13,7 @@
 #define APART_NS (4 * NS_PER_MS) // between two versions of the files: what comes meanwhile is one
 #define AGAIN_MIN_NS (100 * NS_PER_MS)
 #define AGAIN_MAX_NS (2 * NS_PER_S)
-#define TOO_LARGE_NS (5 * NS_PER_S)
+#define TOO_LARGE_NS (2 * NS_PER_S)
 #define BODY_MAX 4096U
 
 int projection_open(struct projection *p, struct projector *projector, const struct project_spec *spec,

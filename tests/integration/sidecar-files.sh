@@ -11,7 +11,7 @@ set -euo pipefail
 
 BUILD=${STOWAGE_BUILD_DIR:-$ROOT/build/dev}
 [ -x "$BUILD/bin/stowage-sidecar-remote" ] || build dev
-WORK=$(mktemp -d)
+WORK=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) # in memory, as the volumes of injected pods are
 trap 'rm -rf "$WORK"' EXIT
 chmod 755 "$WORK" # readers with another user id
 timeout 120 python3 "$ROOT/tests/integration/sidecar_files.py" "$BUILD/bin/stowage-sidecar" "$WORK"

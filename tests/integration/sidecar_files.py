@@ -25,7 +25,8 @@ def must_be(what, holds):
 def until(what, holds, seconds=15):
     end = time.monotonic() + seconds
     while not holds():
-        must_be(f"{what}: not within {seconds} s; there is {tree()}", time.monotonic() < end)
+        if time.monotonic() > end:
+            raise SystemExit(f"BROKEN: {what}: not within {seconds} s; there is {tree()}")
         time.sleep(0.002)
 
 
