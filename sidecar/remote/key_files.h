@@ -34,5 +34,5 @@ struct key_files_counts {
     char skipped_key[64]; // the begin of one of these, for people
 };
 const struct key_files_counts *key_files_counts(const struct key_files *files);
-// The files that changed since this was asked last, a list of names; NULL: perhaps all of them.
+// The files that changed since this was asked last, an object whose members are their names; NULL: perhaps all of them.
 struct json *key_files_take_changed(struct key_files *files);
