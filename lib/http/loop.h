@@ -62,7 +62,7 @@ struct http_worker {
     pthread_mutex_t lock; // protects what follows, up to `stopped`, and `posted`, `queued` of the connections
     struct http_connection *posted, **posted_end;
     struct http_subscription *subscriptions; // that are to begin
-    bool stopped; // nobody runs this loop any more
+    bool stopped;                            // nobody runs this loop any more
     unsigned index;
     struct http_connection *connections;
     struct http_watch *watches, *removed;

@@ -53,7 +53,8 @@ static void on_ready(void *arg) {
     struct http_worker *worker = s->link->watch.worker;
     bool on = s->link->connected && send_request(s);
     if (on)
-        http_uplink_expect(s->link, s->subscriber->silence_s ? s->subscriber->silence_s : s->upstream->options.answer_s);
+        http_uplink_expect(s->link,
+                           s->subscriber->silence_s ? s->subscriber->silence_s : s->upstream->options.answer_s);
     if (on && !s->answered)
         on = read_head(s);
     while (on && s->answered) {

@@ -177,8 +177,9 @@ static void missing(struct projection *p, int64_t now) {
     p->id[0] = '\0';
     if (p->spec.optional && !p->shown)
         show_nothing(p);
-    (void)snprintf(problem, sizeof problem, "namespace '%s' does not exist: make it, by `stowage kv create %s` or a KeyValue",
-                   p->spec.ns, p->spec.ns);
+    (void)snprintf(problem, sizeof problem,
+                   "namespace '%s' does not exist: make it, by `stowage kv create %s` or a KeyValue", p->spec.ns,
+                   p->spec.ns);
     set_problem(p, problem);
     look_again(p, now, NS_PER_S);
 }
