@@ -150,18 +150,22 @@ static void handle_watch(void *arg, struct http_request *request) {
     const char *accept = http_request_header(request, "Accept"), *last = http_request_header(request, "Last-Event-ID");
     bool stream = accept && strstr(accept, "text/event-stream");
     const char *from = http_request_query(request, "since", NULL);
-    int64_t since = KV_WATCH_NOW, heartbeat_s = 0;
-    int r = str_eq(from, "now") ? 0 : query_number(request, "since", 0, INT64_MAX, 0, &since, &err);
+    struct kv_position at = {.since = str_eq(from, "all") ? KV_STREAM_ALL : KV_WATCH_NOW};
+    int64_t heartbeat_s = 0;
+    bool named = str_eq(from, "now") || str_eq(from, "all");
+    int r = named ? 0 : query_number(request, "since", 0, INT64_MAX, 0, &at.since, &err);
+    if (r == 0 && !stream && at.since == KV_STREAM_ALL)
+        r = err_set(&err, -EINVAL, "since=all is for streams: add 'Accept: text/event-stream', or list the keys");
     if (r == 0)
         r = query_number(request, "heartbeat", 1, KV_HEARTBEAT_S, KV_HEARTBEAT_S, &heartbeat_s, &err);
-    if (r == 0 && stream && last && str_to_i64(last, 0, INT64_MAX, &since) < 0)
+    if (r == 0 && stream && last && kv_position_parse(last, &at) < 0)
         r = err_set(&err, -EINVAL, "Last-Event-ID: %.40s is no version", last);
     if (r < 0)
         http_reply_error(request, &err);
     else if (stream)
-        kv_stream_start(service, request, since, heartbeat_s);
+        kv_stream_start(service, request, &at, heartbeat_s);
     else
-        long_poll(service, request, since);
+        long_poll(service, request, at.since);
 }
 
 static const struct http_route rows[] = {

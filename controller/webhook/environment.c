@@ -83,7 +83,8 @@ void environment_add(const struct environment *environment, struct patch *patch,
     const struct json *set, *mounted = mount_at(mounts, SIDECAR_FILES);
     size_t index;
     char url[64];
-    struct json *missing = json_array_new();
+    struct json *missing = json_array_new(), *new_mounts = json_array_new();
+    int r = 0;
     (void)snprintf(url, sizeof url, "http://127.0.0.1:%" PRIu32 "/api/v1", environment->port);
     add_missing(patch, env, missing, "LEPTON_WORKSPACE_ID", environment->workspace);
     add_missing(patch, env, missing, "LEPTON_WORKSPACE_TOKEN", LOCAL_TOKEN);
@@ -93,12 +94,13 @@ void environment_add(const struct environment *environment, struct patch *patch,
     bool ours = mounted ? str_eq(json_get_text(mounted, "name"), SIDECAR_FILES_VOLUME) : !set;
     if (ours)
         add_missing(patch, env, missing, "LEPTON_CACHE_DIR", SIDECAR_FILES);
-    if (ours && !mounted) {
-        struct json *items = json_array_new();
-        int r = json_append(items, sidecar_files_mount());
-        patch->failed = patch->failed ? patch->failed : r;
-        patch_append(patch, at, "volumeMounts", mounts, items);
-    }
+    if (ours && !mounted)
+        r = json_append(new_mounts, sidecar_files_mount());
+    for (size_t i = 0; r == 0 && i < environment->files->count; i++)
+        if (!mount_at(mounts, environment->files->items[i].path))
+            r = json_append(new_mounts, inject_files_mount(environment->files, i));
+    patch->failed = patch->failed ? patch->failed : r;
+    patch_append(patch, at, "volumeMounts", mounts, new_mounts);
     add_no_proxy(patch, at, env, missing);
     patch_append(patch, at, "env", env, missing);
 }

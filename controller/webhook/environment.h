@@ -6,13 +6,15 @@
 // Fails:   as the patch does.
 #pragma once
 
+#include "controller/webhook/files.h"
 #include "controller/webhook/patch.h"
 
 struct environment {
     const char *workspace;
     uint32_t port;
+    const struct inject_files *files;
 };
 
-// What a container sets itself stays, but that NO_PROXY is added to; `at` is the container's path.
+// And the keys that it is to have as files. What a container sets itself, or has mounted at such a path, stays, but that NO_PROXY is added to; `at` is the container's path.
 void environment_add(const struct environment *environment, struct patch *patch, const char *at,
                      const struct json *container);

@@ -57,6 +57,12 @@ static void add_volumes(struct patch *patch, const struct inject_settings *setti
         r = json_append(missing, sidecar_token_volume(settings, options));
     if (r == 0 && !named(now, SIDECAR_FILES_VOLUME))
         r = json_append(missing, sidecar_files_volume());
+    for (size_t i = 0; r == 0 && i < options->files.count; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, INJECT_FILES_VOLUME "%zu", i);
+        if (!named(now, name))
+            r = json_append(missing, inject_files_volume(&options->files, i));
+    }
     patch->failed = patch->failed ? patch->failed : r;
     patch_append(patch, "/spec", "volumes", now, missing);
 }
@@ -101,7 +107,7 @@ int inject_pod(const struct inject_settings *settings, const struct json *pod, c
     r = check_pod(spec, &options, err);
     if (r < 0)
         return r;
-    const struct environment environment = {.workspace = ns, .port = options.port};
+    const struct environment environment = {.workspace = ns, .port = options.port, .files = &options.files};
     add_volumes(&patch, settings, &options, spec);
     add_to_containers(&patch, &environment, spec, "initContainers");
     add_to_containers(&patch, &environment, spec, "containers");

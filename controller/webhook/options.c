@@ -5,6 +5,7 @@
 
 #include "lib/base/fields.h"
 #include "lib/base/mem.h"
+#include "lib/projection/limits.h"
 
 const char *const inject_log_levels[] = {"debug", "info", "warning", "error", NULL};
 
@@ -28,6 +29,14 @@ static const struct field rows[] = {
      .offset = O(log_level),
      .fallback = "info",
      .choices = inject_log_levels},
+    {.name = INJECT_ANNOTATION "-files", .type = FIELD_TEXT, .offset = O(files_text), .max = 8192},
+    {.name = INJECT_ANNOTATION "-files-max-bytes",
+     .type = FIELD_BYTES,
+     .offset = O(files_max_bytes),
+     .fallback = PROJECTION_BYTES_DEFAULT,
+     .min = PROJECTION_BYTES_MIN,
+     .max = PROJECTION_BYTES_MAX},
+    {.name = INJECT_ANNOTATION "-files-notify", .type = FIELD_TEXT, .offset = O(files_notify), .max = 512},
     {.name = INJECT_ANNOTATION "-store-ca", .type = FIELD_TEXT, .offset = O(store_ca), .max = 253},
 };
 static const struct fields table = {.rows = rows, .count = ARRAY_SIZE(rows), .kind = "annotation", .exact_case = true};
@@ -47,6 +56,22 @@ static int read_one(const char *name, const struct json *value, void *arg) {
 
 void inject_options_done(struct inject_options *options) {
     fields_done(&table, options);
+    inject_files_done(&options->files);
+}
+
+static int read_files(struct inject_options *options, struct err *err) {
+    options->files.max_bytes = options->files_max_bytes;
+    int r = options->files_text ? inject_files_parse(options->files_text, &options->files, err) : 0;
+    if (r < 0)
+        return err_wrap(err, r, "annotation '" INJECT_ANNOTATION "-files'");
+    if (!options->files_notify)
+        return 0;
+    if (!options->files.count)
+        return err_set(err, -EINVAL,
+                       "annotation '" INJECT_ANNOTATION "-files-notify' tells of files: say which, by the annotation "
+                       "'" INJECT_ANNOTATION "-files'");
+    r = inject_notify_check(options->files_notify, err);
+    return r < 0 ? err_wrap(err, r, "annotation '" INJECT_ANNOTATION "-files-notify'") : 0;
 }
 
 int inject_options_read(const struct json *pod, struct inject_options *ret, struct err *err) {
@@ -58,6 +83,8 @@ int inject_options_read(const struct json *pod, struct inject_options *ret, stru
         r = fields_set(&table, &options, INJECT_ANNOTATION, asked, err);
     if (r == 0 && options.inject)
         r = json_each(annotations, read_one, &(struct reading){.options = &options, .err = err});
+    if (r == 0 && options.inject)
+        r = read_files(&options, err);
     if (r < 0)
         return r;
     *ret = options;

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "controller/webhook/files.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/json.h"
 
@@ -18,6 +19,9 @@ struct inject_options {
     bool local_links;
     int log_level;  // index into inject_log_levels
     char *store_ca; // ConfigMap of the pod's namespace; NULL: what the installation says
+    char *files_text, *files_notify;
+    int64_t files_max_bytes;
+    struct inject_files files; // of files_text
 };
 extern const char *const inject_log_levels[];
 

@@ -4,7 +4,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "lib/projection/limits.h"
+
 #define TEXT_MAX (64U << 10)
+#define STORE_PATIENCE 60 // probes, one a second
+#define FILES_PATIENCE 86400
 #define SECRETS "/var/run/secrets/stowage.dev" // where the sidecar looks for its token
 
 // The objects are written as texts, the way one reads them; only what is not ours is quoted.
@@ -32,16 +36,30 @@ static void add_environment(struct str *out, const struct inject_settings *setti
         (void)str_printf(out, ",{\"name\":\"STOWAGE_CACHE\",\"value\":\"%" PRId64 "\"}", options->cache);
     if (options->local_links)
         (void)str_append(out, ",{\"name\":\"STOWAGE_LOCAL_LINKS\",\"value\":\"true\"}");
+    if (options->files.count) {
+        struct str projects cleanup_str = {0};
+        inject_files_append_projects(&options->files, &projects);
+        quoted(out, ",{\"name\":\"STOWAGE_PROJECT\",\"value\":", str_text(&projects));
+        out->failed = out->failed || projects.failed;
+        (void)str_printf(out, "},{\"name\":\"STOWAGE_PROJECT_MAX_BYTES\",\"value\":\"%" PRId64 "\"}",
+                         options->files_max_bytes);
+    }
+    if (options->files_notify) {
+        quoted(out, ",{\"name\":\"STOWAGE_PROJECT_NOTIFY\",\"value\":", options->files_notify);
+        (void)str_append(out, "}");
+    }
     (void)str_printf(out, ",{\"name\":\"STOWAGE_LOG_LEVEL\",\"value\":\"%s\"}]", inject_log_levels[options->log_level]);
 }
 
-// What is cached comes on top of what the sidecar takes by itself.
+// What is cached, and files, which are memory of who wrote them, come on top of what the sidecar takes by itself.
 static void add_resources(struct str *out, const struct inject_settings *settings,
                           const struct inject_options *options) {
+    int64_t files = (int64_t)options->files.count, bytes = options->files_max_bytes;
     quoted(out, ",\"resources\":{\"requests\":{\"cpu\":", settings->cpu_request);
-    (void)str_printf(out, ",\"memory\":\"%" PRId64 "\"}", settings->memory_request + options->cache);
+    (void)str_printf(out, ",\"memory\":\"%" PRId64 "\"}", settings->memory_request + options->cache + files * bytes);
     if (settings->memory_limit)
-        (void)str_printf(out, ",\"limits\":{\"memory\":\"%" PRId64 "\"}", settings->memory_limit + options->cache);
+        (void)str_printf(out, ",\"limits\":{\"memory\":\"%" PRId64 "\"}",
+                         settings->memory_limit + options->cache + files * projection_memory_bytes(bytes));
     (void)str_append(out, "}");
 }
 
@@ -54,21 +72,24 @@ struct json *sidecar_container(const struct inject_settings *settings, const str
                      ",\"args\":[\"--listen=127.0.0.1:%" PRIu32 "\"]",
                      options->port);
     add_environment(&out, settings, options);
-    // Nothing of the pod starts before the store was reached; after that the sidecar answers for it.
+    // Nothing of the pod starts before the store was reached and files are there; after that the sidecar answers for both. A
+    // namespace that is missing is waited for, as a ConfigMap is: restarts would only make the waiting longer.
     (void)str_printf(
         &out,
         ",\"startupProbe\":{\"exec\":{\"command\":[\"stowage-sidecar\",\"--engine\",\"remote\",\"--probe\","
         "\"--listen=127.0.0.1:%" PRIu32 "\"]},\"periodSeconds\":1,\"timeoutSeconds\":5,"
-        "\"failureThreshold\":60}",
-        options->port);
+        "\"failureThreshold\":%d}",
+        options->port, inject_files_wait(&options->files) ? FILES_PATIENCE : STORE_PATIENCE);
     add_resources(&out, settings, options);
     // The pod's own securityContext may say something else, such as root; this fits the level "restricted" in any pod.
-    (void)str_append(&out, ",\"securityContext\":{\"runAsNonRoot\":true,\"runAsUser\":65532,\"runAsGroup\":65532,"
-                           "\"readOnlyRootFilesystem\":true,\"allowPrivilegeEscalation\":false,\"privileged\":false,"
-                           "\"capabilities\":{\"drop\":[\"ALL\"]},\"seccompProfile\":{\"type\":\"RuntimeDefault\"}}"
-                           ",\"volumeMounts\":[{\"name\":\"" SIDECAR_TOKEN_VOLUME "\",\"mountPath\":\"" SECRETS "\","
-                           "\"readOnly\":true},{\"name\":\"" SIDECAR_FILES_VOLUME "\",\"mountPath\":\"" SIDECAR_FILES
-                           "\"}]}");
+    (void)str_append(&out,
+                     ",\"securityContext\":{\"runAsNonRoot\":true,\"runAsUser\":65532,\"runAsGroup\":65532,"
+                     "\"readOnlyRootFilesystem\":true,\"allowPrivilegeEscalation\":false,\"privileged\":false,"
+                     "\"capabilities\":{\"drop\":[\"ALL\"]},\"seccompProfile\":{\"type\":\"RuntimeDefault\"}}"
+                     ",\"volumeMounts\":[{\"name\":\"" SIDECAR_TOKEN_VOLUME "\",\"mountPath\":\"" SECRETS "\","
+                     "\"readOnly\":true},{\"name\":\"" SIDECAR_FILES_VOLUME "\",\"mountPath\":\"" SIDECAR_FILES "\"}");
+    inject_files_append_mounts(&options->files, &out);
+    (void)str_append(&out, "]}");
     return parsed(&out);
 }
 

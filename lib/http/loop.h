@@ -61,7 +61,8 @@ struct http_worker {
     int wake;
     pthread_mutex_t lock; // protects what follows, up to `stopped`, and `posted`, `queued` of the connections
     struct http_connection *posted, **posted_end;
-    bool stopped; // nobody runs this loop any more
+    struct http_subscription *subscriptions; // that are to begin
+    bool stopped;                            // nobody runs this loop any more
     unsigned index;
     struct http_connection *connections;
     struct http_watch *watches, *removed;
@@ -110,6 +111,11 @@ int http_routes_compile(struct http_server *server, struct err *err) must_check;
 // Fills route, table, prefix and arguments. 0, or the HTTP status to answer; Allow goes to `allow`.
 unsigned http_routes_find(struct http_server *server, struct http_request *request, char allow[static 64],
                           struct err *err);
+
+// ---- requests of our own; on the loop's thread ---------------------------------------------------------------------------
+
+void http_subscriptions_begin(struct http_worker *worker);
+void http_subscriptions_drop(struct http_worker *worker); // nobody runs the loop any more
 
 // ---- counting and logging ------------------------------------------------------------------------------------------
 

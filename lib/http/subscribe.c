@@ -15,6 +15,7 @@ struct http_subscription {
     struct http_buffer out;
     size_t sent;
     bool answered;
+    struct http_subscription *next; // to begin
 };
 
 static void end(struct http_subscription *s) {
@@ -42,6 +43,8 @@ static bool read_head(struct http_subscription *s) {
     unsigned status = 0;
     int r = http_uplink_head(s->link, HTTP_GET, &head, &status);
     s->answered = r > 0;
+    if (r > 0 && s->subscriber->answered)
+        s->subscriber->answered(s->arg, status);
     return r == 0 || (r > 0 && status == 200);
 }
 
@@ -49,7 +52,9 @@ static void on_ready(void *arg) {
     struct http_subscription *s = arg;
     struct http_worker *worker = s->link->watch.worker;
     bool on = s->link->connected && send_request(s);
-    http_uplink_expect(s->link, s->upstream->options.answer_s);
+    if (on)
+        http_uplink_expect(s->link,
+                           s->subscriber->silence_s ? s->subscriber->silence_s : s->upstream->options.answer_s);
     if (on && !s->answered)
         on = read_head(s);
     while (on && s->answered) {
@@ -67,27 +72,82 @@ static void on_failed(void *arg, int r) {
     end(arg);
 }
 
-int http_subscribe(struct http_request *request, struct http_upstream *upstream, const char *target, const char *fields,
-                   const struct http_subscriber *subscriber, void *arg) {
-    static const struct http_uplink_ops ops = {on_ready, on_failed};
+static struct http_subscription *discard(struct http_subscription *s) {
+    if (s)
+        http_buffer_done(&s->out);
+    free(s);
+    return NULL;
+}
+
+static struct http_subscription *prepare(struct http_upstream *upstream, const char *target, const char *fields,
+                                         const struct http_subscriber *subscriber, void *arg) {
     struct http_subscription *s = mem_zalloc(sizeof *s);
     char *text cleanup_free =
         mem_printf("GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", target, upstream->options.host, fields);
-    if (!s || !text || http_buffer_append(&s->out, text, strlen(text)) < 0) {
-        free(s);
-        return -ENOMEM;
-    }
+    if (!s || !text || http_buffer_append(&s->out, text, strlen(text)) < 0)
+        return discard(s);
     s->upstream = upstream;
     s->subscriber = subscriber;
     s->arg = arg;
+    return s;
+}
+
+static int begin(struct http_worker *worker, struct http_subscription *s) {
+    static const struct http_uplink_ops ops = {on_ready, on_failed};
     // On a connection of its own: a kept one might be dead, and nobody would ask again.
-    int r = http_uplink_take(http_connection_of(request)->worker, upstream, true, &ops, s, &s->link);
-    if (r < 0) {
-        http_buffer_done(&s->out);
-        free(s);
-        return r;
-    }
-    if (s->link->connected)
+    int r = http_uplink_take(worker, s->upstream, true, &ops, s, &s->link);
+    if (r == 0 && s->link->connected)
         on_ready(s);
+    return r;
+}
+
+int http_subscribe(struct http_request *request, struct http_upstream *upstream, const char *target, const char *fields,
+                   const struct http_subscriber *subscriber, void *arg) {
+    struct http_subscription *s = prepare(upstream, target, fields, subscriber, arg);
+    int r = s ? begin(http_connection_of(request)->worker, s) : -ENOMEM;
+    if (r < 0)
+        (void)discard(s);
+    return r;
+}
+
+// ---- from other threads ------------------------------------------------------------------------------------------------
+
+int http_server_subscribe(struct http_server *server, struct http_upstream *upstream, const char *target,
+                          const char *fields, const struct http_subscriber *subscriber, void *arg) {
+    struct http_subscription *s = prepare(upstream, target, fields, subscriber, arg);
+    struct http_worker *worker = &server->workers[0];
+    if (!s)
+        return -ENOMEM;
+    (void)pthread_mutex_lock(&worker->lock);
+    bool stopped = worker->stopped;
+    if (!stopped) {
+        s->next = worker->subscriptions;
+        worker->subscriptions = s;
+    }
+    (void)pthread_mutex_unlock(&worker->lock);
+    if (stopped) {
+        (void)discard(s);
+        return -ESHUTDOWN;
+    }
+    http_worker_wake(worker);
     return 0;
+}
+
+static struct http_subscription *take_one(struct http_worker *worker) {
+    LOCK_SCOPE(&worker->lock);
+    struct http_subscription *s = worker->subscriptions;
+    if (s)
+        worker->subscriptions = s->next;
+    return s;
+}
+
+void http_subscriptions_begin(struct http_worker *worker) {
+    for (struct http_subscription *s; (s = take_one(worker));)
+        if (begin(worker, s) < 0)
+            end(s);
+}
+
+void http_subscriptions_drop(struct http_worker *worker) {
+    for (struct http_subscription *s; (s = take_one(worker));)
+        end(s);
 }

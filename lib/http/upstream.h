@@ -62,11 +62,17 @@ struct http_forward {
 // Passes the request on and answers it; method, target and body go as they came. What stands in `forward` is copied.
 void http_forward(struct http_request *request, const struct http_forward *forward);
 
-// A GET of our own whose answer goes on, such as an event stream. Both on the loop of `request`, which may be long gone by then.
+// A GET of our own whose answer goes on, such as an event stream. All on the thread of one loop.
 struct http_subscriber {
+    void (*answered)(void *arg, unsigned status);          // at most once, before any bytes; NULL: nobody asks
     int (*bytes)(void *arg, const char *data, size_t len); // of a 200; non-zero ends it
     void (*ended)(void *arg);                              // exactly once: over, refused, cut, or the server stops
+    unsigned silence_s;                                    // after so long without a byte it is cut; 0: as the upstream
 };
-// -errno: it could not begin, and nothing is called.
+// On the loop of `request`, which may be long gone by then. -errno: it could not begin, and nothing is called.
 int http_subscribe(struct http_request *request, struct http_upstream *upstream, const char *target, const char *fields,
                    const struct http_subscriber *subscriber, void *arg) must_check;
+// From any thread but a loop's, on the server's first loop. 0: `ended` is called whatever happens, at the latest while the server stops.
+struct http_server;
+int http_server_subscribe(struct http_server *server, struct http_upstream *upstream, const char *target,
+                          const char *fields, const struct http_subscriber *subscriber, void *arg) must_check;

@@ -187,9 +187,10 @@ static void run_events(struct http_worker *w, const struct epoll_event *events, 
     for (int i = 0; i < count; i++) {
         uint64_t data = events[i].data.u64;
         uint64_t drained;
-        if (!data)
+        if (!data) {
             (void)!read(w->wake, &drained, sizeof drained);
-        else if (data & WATCH_TAG)
+            http_subscriptions_begin(w);
+        } else if (data & WATCH_TAG)
             run_watch((struct http_watch *)(uintptr_t)(data - WATCH_TAG), events[i].events);
         else if (!(data & LISTENER_TAG))
             run_event(&events[i]);
@@ -274,4 +275,5 @@ void http_worker_stop(struct http_worker *w) {
     }
     w->connections = NULL;
     (void)pthread_mutex_unlock(&w->lock);
+    http_subscriptions_drop(w);
 }

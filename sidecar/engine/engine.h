@@ -95,15 +95,21 @@ struct kv_entry {
     char *key;
     size_t key_len;
     int64_t version, bytes, expires_ms;
+    char *value; // of a list with values
+    size_t value_len;
 };
 struct kv_list { // sorted by bytes of the key; a page ends at `limit` or PAGE_BYTES_MAX, and ret_more tells of more
     struct engine_call call;
     const char *ns;
     struct blob prefix, after; // behind this key; len 0: from the start
     size_t limit;              // 0: LIST_MAX
+    bool values;               // they count for PAGE_BYTES_MAX as well
     struct kv_entry *ret;
     size_t ret_count;
     bool ret_more;
+    // With values: the namespace's version before the page was read, and after: a watch since the first page's ret_since tells of all that
+    // these pages miss, and nothing of it is behind the last page's ret_until.
+    int64_t ret_since, ret_until, ret_incarnation;
 };
 
 // Changes after `since` (a namespace version), at most `limit` and PAGE_BYTES_MAX; ends with ret_count 0 when none came until
@@ -123,10 +129,15 @@ struct kv_watch {
     struct blob prefix;
     int64_t since, wait_until_ns;
     size_t limit;
+    int64_t incarnation; // which of the namespaces that had this name; 0: any. Another one: -ESTALE
+    int64_t until; // nothing is settled before this version: of a list, or of the call before. The call may raise it
     struct kv_event *ret;
     size_t ret_count;
     int64_t ret_version; // continue from here
-    bool ret_drained;    // nothing waits any more: to ask again would not wait
+    int64_t ret_incarnation;
+    bool
+        ret_settled; // with what was told before, this is all of the namespace as it was in ret_version: no write is half in it
+    bool ret_drained; // nothing waits any more: to ask again would not wait
 };
 
 struct kv_ops {

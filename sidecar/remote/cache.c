@@ -6,20 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/base/base64.h"
 #include "lib/base/clock.h"
-#include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/metrics.h"
-#include "lib/base/str.h"
 #include "lib/base/strmap.h"
 #include "lib/http/head.h"
 #include "sidecar/remote/routes.h"
+#include "sidecar/remote/watch.h"
 
-#define ENTRY_COST 256            // of its own memory, beside key and value
-#define LINE_MAX_BYTES (4U << 20) // of a stream of events: a value of 256 KiB, escaped
-#define SLOTS 256                 // counters of changes
-#define AGAIN_NS NS_PER_S         // between two tries to watch
+#define ENTRY_COST 256    // of its own memory, beside key and value
+#define SLOTS 256         // counters of changes
+#define AGAIN_NS NS_PER_S // between two tries to watch
 
 struct entry {
     struct space *space;
@@ -36,7 +33,7 @@ struct space { // a namespace below one prefix
     uint32_t changes[SLOTS]; // by hash of the key: what was read before the last change is not kept
     bool watching, live;     // live: the watch tells of every change
     int64_t heard_ns, tried_ns;
-    struct str line; // of the stream, incomplete
+    struct watch_reader reader;
     struct space *next;
 };
 
@@ -155,64 +152,38 @@ static bool is_usable(const struct space *space) {
     return space->live && clock_monotonic(&clock_system) - space->heard_ns <= CACHE_HEARD_S * NS_PER_S;
 }
 
-static int take_event(struct space *space, const char *text, size_t len) {
-    struct json *event cleanup(json_freep) = NULL;
-    char *bytes cleanup_free = NULL;
-    size_t key_len = 0;
-    if (json_parse_body(text, len, LINE_MAX_BYTES, &event, NULL) < 0)
+static int take_change(void *arg, const struct json *event) {
+    struct watch_bytes key cleanup(watch_bytes_done) = {0};
+    if (watch_bytes_get(event, "key", &key) < 0)
         return -EBADMSG;
-    const char *key = json_get_bytes(event, "key", &key_len), *encoded = json_get_text(event, "key_base64");
-    if (!key && encoded && base64_decode(encoded, strlen(encoded), &bytes, &key_len) == 0)
-        key = bytes;
-    if (!key)
-        return -EBADMSG;
-    change_key(space, key);
+    change_key(arg, key.data);
     return 0;
 }
 
-static int take_line(struct space *space, const char *line, size_t len) {
-    static const char error[] = "event: error", data[] = "data: ";
-    if (len == sizeof error - 1 && memcmp(line, error, len) == 0)
-        return -EPIPE;
-    if (len < sizeof data || memcmp(line, data, sizeof data - 1) != 0)
-        return 0;
-    return take_event(space, line + sizeof data - 1, len - (sizeof data - 1));
-}
-
 static int hear(void *arg, const char *data, size_t len) {
+    static const struct watch_ops ops = {.change = take_change};
     struct space *space = arg;
     LOCK_SCOPE(&space->cache->lock);
     space->heard_ns = clock_monotonic(&clock_system);
     space->live = true;
-    if (space->line.len + len > LINE_MAX_BYTES || str_append_bytes(&space->line, data, len) < 0)
-        return -EMSGSIZE;
-    size_t at = 0;
-    int r = 0;
-    for (char *end; r == 0 && (end = memchr(space->line.data + at, '\n', space->line.len - at));) {
-        size_t n = (size_t)(end - space->line.data) - at;
-        r = take_line(space, space->line.data + at, n);
-        at += n + 1;
-    }
-    space->line.len -= at;
-    memmove(space->line.data, space->line.data + at, space->line.len);
-    return r;
+    return watch_read(&space->reader, data, len, &ops, space);
 }
 
 static void watch_ended(void *arg) {
     struct space *space = arg;
     LOCK_SCOPE(&space->cache->lock);
     space->live = space->watching = false;
-    str_done(&space->line);
+    watch_reader_done(&space->reader);
     change_all(space);
 }
 
 static void watch(struct space *space, struct http_request *request) {
-    static const struct http_subscriber subscriber = {hear, watch_ended};
+    static const struct http_subscriber subscriber = {.bytes = hear, .ended = watch_ended};
     struct str fields cleanup_str = {0}, target cleanup_str = {0};
     const struct remote *remote = space->cache->remote;
     (void)str_append(&fields, "Accept: text/event-stream\r\n");
     (void)str_printf(&target, "%s/kv/namespaces/%s/watch?since=now&heartbeat=%d", space->prefix, space->ns,
-                     CACHE_HEARTBEAT_S);
+                     WATCH_HEARTBEAT_S);
     if (remote_append_fields(remote, NULL, &fields) < 0 || target.failed ||
         http_subscribe(request, remote->store, target.data, fields.data, &subscriber, space) < 0)
         watch_ended(space);
@@ -367,7 +338,7 @@ struct cache *cache_free(struct cache *cache) {
     for (struct space *space; (space = cache->spaces);) {
         cache->spaces = space->next;
         strmap_done(&space->entries);
-        str_done(&space->line);
+        watch_reader_done(&space->reader);
         free(space->prefix);
         free(space->ns);
         free(space);

@@ -5,14 +5,13 @@
 // Owns:    copies of values up to its limit; the least recently read go first. One watch (an event stream) a namespace.
 // Threads: any; one lock.
 // Bound:   a value is used only while its namespace's watch was heard of in the last CACHE_HEARD_S seconds (the store says something
-//          every CACHE_HEARTBEAT_S). So what another client writes is seen when its event arrives, commonly within milliseconds, and never
+//          every WATCH_HEARTBEAT_S). So what another client writes is seen when its event arrives, commonly within milliseconds, and never
 //          later than CACHE_HEARD_S. What was written through this sidecar is seen at once. A watch that is cut empties its
 //          namespace. Values with a TTL, and answers that do not come in one piece (over some 8 KiB), are not kept.
 #pragma once
 
 #include "lib/http/upstream.h"
 
-#define CACHE_HEARTBEAT_S 2
 #define CACHE_HEARD_S 5
 #define CACHE_NAMESPACES_MAX 64 // further ones are not cached
 

@@ -8,6 +8,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/http/server.h"
+#include "lib/projection/limits.h"
 
 static const char *const engine_names[] = {"remote", NULL};
 static const char *const level_names[] = {"debug", "info", "warning", "error", NULL}; // enum log_level
@@ -48,6 +49,28 @@ static const struct field rows[] = {
      .value = "BYTES",
      .help = "of values read lately, kept while the store's watch tells of changes; 0: none",
      .max = INT64_C(1) << 30},
+    {.name = "project",
+     .type = FIELD_LIST,
+     .offset = C(project),
+     .value = "NAMESPACE=DIR[:optional]",
+     .help = "keep the keys of a namespace as files in DIR, as a ConfigMap's volume; may be repeated"},
+    {.name = "project-max-bytes",
+     .type = FIELD_BYTES,
+     .offset = C(project_max_bytes),
+     .fallback = PROJECTION_BYTES_DEFAULT,
+     .value = "BYTES",
+     .help = "of keys and values, of each namespace; when it has more, the files stay as they are",
+     .min = PROJECTION_BYTES_MIN,
+     .max = PROJECTION_BYTES_MAX},
+    {.name = "project-mode",
+     .type = FIELD_OCTAL,
+     .offset = C(project_mode),
+     .value = "MODE",
+     .help = "of these files",
+     .fallback = "0644",
+     .max = 0777},
+    TEXT("project-notify", project_notify, "URL",
+         "http://127.0.0.1:PORT/PATH, which is asked by POST whenever such files changed"),
     YES("probe", probe, "only ask the sidecar that listens whether it reaches its store; ends with 0 or 1"),
     NUMBER("threads", threads, 1, 64, "1", "event loops"),
     NUMBER("connections", connections, 1, 1000000, "4096", "connections at once"),
@@ -61,6 +84,7 @@ void remote_config_done(struct remote_config *config) {
     free(take_ptr(config->host));
     free(take_ptr(config->port));
     free(take_ptr(config->unix_path));
+    project_specs_done(&config->projects);
 }
 
 // "http://HOST[:PORT]" in pieces; brackets around IPv6 go.
@@ -89,6 +113,19 @@ static int parse_url(struct remote_config *config, struct err *err) {
     return 0;
 }
 
+static int check_projects(struct remote_config *config, struct err *err) {
+    struct notify_spec notify cleanup(notify_spec_done) = {0};
+    int r = project_specs_parse(&config->project, &config->projects, err);
+    if (r < 0)
+        return err_wrap(err, r, "--project");
+    if (!config->project_notify)
+        return 0;
+    if (!config->projects.count)
+        return err_set(err, -EINVAL, "--project-notify tells of files: say which, by --project NAMESPACE=DIR");
+    r = notify_spec_parse(config->project_notify, &notify, err);
+    return r < 0 ? err_wrap(err, r, "--project-notify") : 0;
+}
+
 static int check_together(struct remote_config *config, struct err *err) {
     if (config->probe)
         return 0;
@@ -102,7 +139,8 @@ static int check_together(struct remote_config *config, struct err *err) {
                            "--listen %.100s can be reached from other machines, and whoever reaches it acts with the "
                            "token: listen on 127.0.0.1, or give --allow-remote",
                            config->listen.items[i]);
-    return parse_url(config, err);
+    int r = parse_url(config, err);
+    return r < 0 ? r : check_projects(config, err);
 }
 
 static void print_help(void) {

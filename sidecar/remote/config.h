@@ -3,17 +3,20 @@
 #pragma once
 
 #include "lib/base/fields.h"
+#include "sidecar/remote/spec.h"
 
 struct remote_config {
     char *store_url, *store_ca, *token_file, *workspace, *write_sdk_files;
-    struct field_list listen;
+    char *project_notify;
+    struct field_list listen, project;
     bool allow_remote, local_links, probe;
-    int64_t cache;
-    uint32_t threads, connections;
+    int64_t cache, project_max_bytes;
+    uint32_t threads, connections, project_mode;
     int engine, log_level, log_format;
     // of store_url
     char *host, *port, *unix_path; // unix_path: the others are NULL
     bool tls;
+    struct project_specs projects; // of `project`
 };
 
 // Reads environment and command line. -ECANCELED: --help or --version was given and answered.

@@ -17,6 +17,7 @@
 #include "sidecar/remote/config.h"
 #include "sidecar/remote/locator.h"
 #include "sidecar/remote/probe.h"
+#include "sidecar/remote/projector.h"
 #include "sidecar/remote/routes.h"
 #include "sidecar/remote/sdk_files.h"
 
@@ -67,6 +68,14 @@ static int start_routes(struct process *p, struct err *err) {
     return p->config.cache ? cache_new(p->config.cache, &p->remote, &p->remote.cache, err) : 0;
 }
 
+static int make_projector(struct process *p, struct err *err) {
+    const struct projector_options options = {.specs = p->config.projects,
+                                              .bytes_max = p->config.project_max_bytes,
+                                              .mode = p->config.project_mode,
+                                              .notify = p->config.project_notify};
+    return options.specs.count ? projector_new(&options, &p->remote, &p->remote.projector, err) : 0;
+}
+
 static int start_http(struct process *p, struct err *err) {
     struct http_options options = {
         .addresses = (const char *const *)p->config.listen.items,
@@ -94,9 +103,14 @@ static int write_sdk_files(struct process *p, struct err *err) {
     return sdk_files_write(p->config.write_sdk_files, workspace, url, err);
 }
 
+static int start_projector(struct process *p, struct err *err) {
+    return p->remote.projector ? projector_start(p->remote.projector, p->http, err) : 0;
+}
+
 static int start(struct process *p, struct err *err) {
-    static int (*const steps[])(struct process *, struct err *) = {start_account, start_store, start_locator,
-                                                                   start_routes,  start_http,  write_sdk_files};
+    static int (*const steps[])(struct process *, struct err *) = {start_account,   start_store,    start_locator,
+                                                                   start_routes,    make_projector, start_http,
+                                                                   write_sdk_files, start_projector};
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
         r = steps[i](p, err);
@@ -104,10 +118,12 @@ static int start(struct process *p, struct err *err) {
 }
 
 static void stop(struct process *p) {
+    projector_stop(p->remote.projector);
     if (p->http)
         http_server_stop(p->http, STOP_GRACE_MS);
     p->http = http_server_free(p->http);
     p->remote.cache = cache_free(p->remote.cache);
+    p->remote.projector = projector_free(p->remote.projector);
     if (!locator_stop(p->locator))
         return; // it uses the rest until the process ends
     p->store = http_upstream_free(p->store);

@@ -8,6 +8,7 @@
 #include "lib/base/str.h"
 #include "sidecar/remote/account.h"
 #include "sidecar/remote/cache.h"
+#include "sidecar/remote/projector.h"
 
 // Who asks is the pod, whatever the application sends; where it asked is needed for links to objects.
 static const char *const own_fields[] = {"Authorization", "X-Forwarded-Host", "X-Forwarded-Proto",
@@ -61,6 +62,16 @@ static void handle_as_it_is(void *arg, struct http_request *request) {
     http_forward(request, &forward);
 }
 
+// Files first: what starts after us finds them, as it finds a ConfigMap's.
+static void handle_ready(void *arg, struct http_request *request) {
+    const struct remote *remote = arg;
+    struct err err = ERR_NONE;
+    if (remote->projector && !projector_ready(remote->projector, &err))
+        http_reply_status(request, 503, "not_ready", "%s", err_text(&err));
+    else
+        handle_as_it_is(arg, request);
+}
+
 static void handle_health(void *arg, struct http_request *request) {
     (void)arg;
     http_reply(request, 200, "text/plain", "ok\n", 3);
@@ -87,7 +98,8 @@ static const struct http_route api_rows[] = {
 };
 static const struct http_route process_rows[] = {
     {HTTP_GET, "/healthz", false, HTTP_BODY_NONE, 0, handle_health, "healthz", "The process runs", 0},
-    {HTTP_GET, "/readyz", false, HTTP_BODY_NONE, 0, handle_as_it_is, "readyz", "The store can be reached and used", 0},
+    {HTTP_GET, "/readyz", false, HTTP_BODY_NONE, 0, handle_ready, "readyz",
+     "The store can be reached and used, and files are there", 0},
     {HTTP_GET, "/metrics", false, HTTP_BODY_NONE, 0, handle_metrics, "metrics", "Prometheus metrics", 0},
     {HTTP_GET, "/openapi.json", false, HTTP_BODY_NONE, 0, handle_as_it_is, "openapi", "The store's description", 0},
 };

@@ -7,11 +7,13 @@
 
 struct account;
 struct cache;
+struct projector;
 
 struct remote { // what the routes work with; read only while they run
     struct http_upstream *store;
     struct account *account;
-    struct cache *cache; // NULL: none
+    struct cache *cache;         // NULL: none
+    struct projector *projector; // NULL: none
     bool local_links;
 };
 

@@ -167,11 +167,96 @@ static void test_removal_and_draining_end_a_watch(void **state) {
     assert_true(watch.ret_drained);
 }
 
+static int64_t put_both(const char *value) { // in one write
+    struct kit_wait wait = KIT_WAIT;
+    struct kv_change changes[2] = {
+        {.action = KV_PUT, .key = text_blob("a"), .value = text_blob(value), .if_version = -1},
+        {.action = KV_PUT, .key = text_blob("b"), .value = text_blob(value), .if_version = -1},
+    };
+    struct kv_write write = {.call = kit_call(&wait), .ns = "n", .changes = changes, .count = 2};
+    kit.engine.kv->write(kit.engine.self, &write);
+    assert_int_equal(kit_end(&wait, &write.call), 0);
+    return changes[1].ret_version;
+}
+
+static struct kv_watch watched(int64_t since, size_t limit, int64_t until, int64_t incarnation, int code) {
+    struct kit_wait wait = KIT_WAIT;
+    struct kv_watch watch = watch_of(&wait, since, "");
+    watch.limit = limit;
+    watch.until = until;
+    watch.incarnation = incarnation;
+    watch.wait_until_ns = 0;
+    kit.engine.kv->watch(kit.engine.self, &watch);
+    assert_int_equal(kit_end(&wait, &watch.call), code);
+    return watch;
+}
+
+static void test_it_is_told_when_no_write_is_half_told(void **state) {
+    (void)state;
+    int64_t since = describe().version;
+    int64_t version = put_both("1");
+    struct kv_watch watch = watched(since, 1, 0, 0, 0);
+    assert_int_equal(watch.ret_count, 1);
+    assert_false(watch.ret_settled); // one of both
+    since = watch.ret_version;
+    engine_call_release(&watch.call);
+    watch = watched(since, 1, 0, 0, 0);
+    assert_true(watch.ret_settled);
+    assert_int_equal(watch.ret_version, version);
+    engine_call_release(&watch.call);
+    watch = watched(version, 1, 0, 0, 0); // nothing new is as good
+    assert_int_equal(watch.ret_count, 0);
+    assert_true(watch.ret_settled);
+    watch = watched(version, 1, version + 1, 0, 0); // what was read elsewhere is newer
+    assert_false(watch.ret_settled);
+    (void)put_both("2");
+    watch = watched(version, 10, version + 1, 0, 0);
+    assert_true(watch.ret_settled);
+    engine_call_release(&watch.call);
+}
+
+static void test_a_namespace_made_anew_is_another_one(void **state) {
+    (void)state;
+    int64_t version = put_both("1");
+    struct kv_watch watch = watched(version, 10, 0, 0, 0);
+    int64_t incarnation = watch.ret_incarnation;
+    watch = watched(version, 10, 0, incarnation, 0);
+    struct kit_wait wait = KIT_WAIT;
+    struct kv_namespaces removal = {.call = kit_call(&wait), .name = "n"};
+    kit.engine.kv->remove(kit.engine.self, &removal);
+    assert_int_equal(kit_end(&wait, &removal.call), 0);
+    assert_int_equal(kit_ns(&kit, "n"), 0);
+    assert_int_equal(put_both("2"), version); // it looks the same
+    watch = watched(version, 10, 0, incarnation, -ESTALE);
+    watch = watched(version, 10, 0, 0, 0);
+    assert_int_not_equal(watch.ret_incarnation, incarnation);
+}
+
+static void test_a_list_with_values_tells_where_to_go_on(void **state) {
+    (void)state;
+    int64_t version = put_both("value");
+    struct kit_wait wait = KIT_WAIT;
+    struct kv_list list = {.call = kit_call(&wait), .ns = "n", .limit = 1, .values = true};
+    kit.engine.kv->list(kit.engine.self, &list);
+    assert_int_equal(kit_end(&wait, &list.call), 0);
+    assert_int_equal(list.ret_count, 1);
+    assert_true(list.ret_more);
+    assert_int_equal(list.ret[0].value_len, 5);
+    assert_memory_equal(list.ret[0].value, "value", 5);
+    assert_int_equal(list.ret_since, version);
+    assert_int_equal(list.ret_until, version);
+    assert_true(list.ret_incarnation > 0);
+    engine_call_release(&list.call);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_watch),
         T(test_watch_waits),
+        T(test_it_is_told_when_no_write_is_half_told),
+        T(test_a_namespace_made_anew_is_another_one),
+        T(test_a_list_with_values_tells_where_to_go_on),
         T(test_watch_sees_expiry),
         T(test_watch_too_old),
         T(test_watches_end_at_their_bytes),

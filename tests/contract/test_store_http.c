@@ -167,10 +167,67 @@ static void test_a_stream_ends_when_its_token_does(void **state) {
     expect_end(fd, "event: error");
 }
 
+// Reads on until `end` stands there.
+static void read_to(int fd, const char *end) {
+    size_t len = 0;
+    for (received[0] = '\0'; !strstr(received, end);) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&wait, 1, 10000), 1);
+        ssize_t n = read(fd, received + len, sizeof received - 1 - len);
+        assert_true(n > 0);
+        len += (size_t)n;
+        received[len] = '\0';
+    }
+}
+
+#define STREAM "Accept: text/event-stream\r\nConnection: close\r\n"
+static void test_a_stream_begins_with_all_there_is(void **state) {
+    char key[16], line[128];
+    (void)state;
+    for (int i = 0; i < 250; i++) { // pages
+        (void)snprintf(key, sizeof key, "k%03d", i);
+        assert_int_equal(kit_put(&kit, "n", key, "v"), 0);
+    }
+    assert_int_equal(kit_remove(&kit, "n", "k007"), 0);
+    int fd = ask("GET /api/v1/kv/namespaces/n/watch?since=all", STREAM);
+    read_to(fd, "\nid: 251-");
+    assert_null(strstr(received, "k007"));
+    int count = 0;
+    for (const char *at = received; (at = strstr(at, "event: change\n")); at++)
+        count++;
+    assert_int_equal(count, 249);
+    assert_ptr_equal(strstr(received, "id: "),
+                     strstr(received, "id: 251-")); // no key of a list is a place to go on from
+    (void)snprintf(line, sizeof line, "Last-Event-ID: %.*s\r\n" STREAM,
+                   (int)strcspn(strstr(received, "id: ") + 4, "\n"), strstr(received, "id: ") + 4);
+    assert_int_equal(kit_put(&kit, "n", "k007", "again"), 0);
+    read_to(fd, "\nid: 252-");
+    assert_non_null(strstr(received, "again"));
+    (void)close(fd);
+    fd = ask("GET /api/v1/kv/namespaces/n/watch", line);
+    read_to(fd, "\nid: 252-");
+    assert_null(strstr(received, "k008"));
+    assert_non_null(strstr(received, "again"));
+    (void)close(fd);
+}
+
+static void test_a_stream_does_not_go_on_in_another_namespace(void **state) {
+    (void)state;
+    assert_int_equal(kit_put(&kit, "n", "a", "1"), 0);
+    int fd = ask("GET /api/v1/kv/namespaces/n/watch", "Last-Event-ID: 1-99999\r\n" STREAM);
+    expect_end(fd, "list it again");
+    fd = ask("GET /api/v1/kv/namespaces/n/watch?since=all", "Connection: close\r\n");
+    read_to(fd, "is for streams");
+    assert_non_null(strstr(received, "HTTP/1.1 400"));
+    (void)close(fd);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_messages_wait_for_a_client_that_is_there),
+        T(test_a_stream_begins_with_all_there_is),
+        T(test_a_stream_does_not_go_on_in_another_namespace),
         T(test_a_stream_ends_when_the_store_drains),
         T(test_a_stream_ends_with_its_token),
         T(test_a_stream_ends_when_its_token_does),

@@ -169,7 +169,7 @@ def waits(sidecar):
     answer = connection.getresponse()
     must_be("a stream begins at once", answer.readline().startswith(b":"))
     ok(sidecar.port, "PUT", "/api/v1/kv/namespaces/n/values/watched", b"now")
-    lines = [answer.readline() for _ in range(4)]
+    lines = [answer.readline() for _ in range(6)]
     must_be(f"and tells of changes: {lines}", any(b'"watched"' in line for line in lines))
     connection.close()
 

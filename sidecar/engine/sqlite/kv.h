@@ -8,3 +8,4 @@ void kv_describe(void *self, struct kv_namespaces *call);
 void kv_get(void *self, struct kv_get *call);
 void kv_list(void *self, struct kv_list *call);
 void kv_watch(void *self, struct kv_watch *call);
+int kv_version_of(struct db *db, int64_t ns, int64_t *ret, struct err *err) must_check; // as the database has it now

@@ -44,8 +44,10 @@ void kv_get(void *self, struct kv_get *call) {
 
 static void list_release(struct engine_call *call) {
     struct kv_list *list = (struct kv_list *)call;
-    for (size_t i = 0; i < list->ret_count; i++)
+    for (size_t i = 0; i < list->ret_count; i++) {
         free(list->ret[i].key);
+        free(list->ret[i].value);
+    }
     free(list->ret);
     list->ret = NULL;
     list->ret_count = 0;
@@ -61,6 +63,7 @@ static int add_entry(struct kv_list *list, size_t *cap, sqlite3_stmt *q) {
         *cap = more;
     }
     struct kv_entry *entry = &list->ret[list->ret_count];
+    *entry = (struct kv_entry){0};
     const void *key = sqlite3_column_blob(q, 0);
     entry->key_len = (size_t)sqlite3_column_bytes(q, 0);
     entry->key = copy_blob(key, entry->key_len);
@@ -70,28 +73,36 @@ static int add_entry(struct kv_list *list, size_t *cap, sqlite3_stmt *q) {
     entry->expires_ms = db_int(q, 2);
     entry->bytes = db_int(q, 3);
     list->ret_count++;
-    return 0;
+    if (!list->values)
+        return 0;
+    const void *value = sqlite3_column_blob(q, 4);
+    entry->value_len = (size_t)sqlite3_column_bytes(q, 4);
+    entry->value = copy_blob(value, entry->value_len);
+    return entry->value ? 0 : -ENOMEM;
 }
 
-static int list(struct store *s, struct kv_list *list) {
+int kv_version_of(struct db *db, int64_t ns, int64_t *ret, struct err *err) {
+    sqlite3_stmt *q cleanup_reset = db_bind(db, SQL_CONTAINER_VERSION, "i", ns);
+    int r = db_step(db, q, err);
+    *ret = r > 0 ? db_int(q, 0) : 0; // none: it is being removed, and the watch will say so
+    return r < 0 ? r : 0;
+}
+
+static int list_page(struct store *s, struct db *db, int64_t ns, struct kv_list *list) {
     struct err *err = &list->call.err;
-    int64_t ns = catalog_lookup(&s->catalog, CONTAINER_NAMESPACE, list->call.workspace, list->ns);
-    if (ns == 0)
-        return call_not_found(&list->call, CONTAINER_NAMESPACE, list->ns);
     size_t limit = list->limit == 0 || list->limit > LIST_MAX ? LIST_MAX : list->limit, cap = 0;
     const struct blob *prefix = &list->prefix;
-    list->call.release = list_release;
-    struct reader *reader cleanup_reader = reader_get(s);
-    sqlite3_stmt *q cleanup_reset = db_bind(&reader->db, SQL_KV_LIST, "ibbii", ns, prefix->data, prefix->len,
-                                            list->after.data, list->after.len, store_now_ms(s), (int64_t)limit + 1);
+    sqlite3_stmt *q cleanup_reset =
+        db_bind(db, list->values ? SQL_KV_LIST_VALUES : SQL_KV_LIST, "ibbii", ns, prefix->data, prefix->len,
+                list->after.data, list->after.len, store_now_ms(s), (int64_t)limit + 1);
     size_t bytes = 0;
     int r;
-    while ((r = db_step(&reader->db, q, err)) > 0) {
+    while ((r = db_step(db, q, err)) > 0) {
         const void *key = sqlite3_column_blob(q, 0);
         size_t len = (size_t)sqlite3_column_bytes(q, 0);
         if (len < prefix->len || (prefix->len && memcmp(key, prefix->data, prefix->len) != 0))
             return 0; // behind the last key with the prefix
-        bytes += len;
+        bytes += list->values ? (size_t)db_int(q, 3) : len;
         if (list->ret_count == limit || (list->ret_count > 0 && bytes > PAGE_BYTES_MAX)) {
             list->ret_more = true;
             return 0;
@@ -99,6 +110,22 @@ static int list(struct store *s, struct kv_list *list) {
         if (add_entry(list, &cap, q) < 0)
             return err_set(err, -ENOMEM, "no memory for a page of keys");
     }
+    return r;
+}
+
+static int list(struct store *s, struct kv_list *list) {
+    struct err *err = &list->call.err;
+    int64_t ns = catalog_lookup(&s->catalog, CONTAINER_NAMESPACE, list->call.workspace, list->ns);
+    if (ns == 0)
+        return call_not_found(&list->call, CONTAINER_NAMESPACE, list->ns);
+    list->call.release = list_release;
+    list->ret_incarnation = ns;
+    struct reader *reader cleanup_reader = reader_get(s);
+    int r = list->values ? kv_version_of(&reader->db, ns, &list->ret_since, err) : 0;
+    if (r == 0)
+        r = list_page(s, &reader->db, ns, list);
+    if (r == 0 && list->values)
+        r = kv_version_of(&reader->db, ns, &list->ret_until, err);
     return r;
 }
 

@@ -2,7 +2,8 @@
 // Watching a namespace: what changed since a version, or wait for it.
 //
 // The history tells which keys changed; their values are read from the database. When a key has changed again meanwhile, the
-// older change is left out: the newer one follows. So nothing is kept twice, and the last change of a key always arrives.
+// older change is left out: the newer one follows. So nothing is kept twice, and the last change of a key always arrives. What was told is
+// `settled` when nothing had to be left out and nothing was behind it: writes of several keys come into the history as a whole.
 #include <errno.h>
 #include <string.h>
 
@@ -54,15 +55,17 @@ static int collect(const struct history *one, const struct kv_watch *w, int64_t 
     return 0;
 }
 
-// Puts the value beside the change; *ret_keep false: a newer change of the key follows.
+// Puts the value beside the change; *ret_keep false: a newer change of the key follows (then *ret_newer is set), or its time is over.
 static int fill(struct store *s, struct db *db, int64_t ns, struct kv_event *event, bool removed, bool *ret_keep,
-                struct err *err) {
+                bool *ret_newer, struct err *err) {
     sqlite3_stmt *q cleanup_reset = db_bind(db, SQL_KV_GET, "ib", ns, event->key, event->key_len);
     int r = db_step(db, q, err);
     if (r < 0)
         return r;
     bool there = r > 0 && (db_int(q, 1) == 0 || db_int(q, 1) > store_now_ms(s));
-    *ret_keep = removed ? r == 0 : there && db_int(q, 0) == event->version;
+    bool same = r > 0 && db_int(q, 0) == event->version;
+    *ret_keep = removed ? r == 0 : there && same;
+    *ret_newer = *ret_newer || (removed ? r > 0 : !same);
     if (!*ret_keep || removed)
         return 0;
     const void *value = sqlite3_column_blob(q, 2);
@@ -74,7 +77,7 @@ static int fill(struct store *s, struct db *db, int64_t ns, struct kv_event *eve
 static int deliver(struct store *s, struct kv_watch *w, int64_t ns, struct history_event *found, size_t count) {
     struct reader *reader cleanup_reader = reader_get(s);
     size_t bytes = 0;
-    bool full = false;
+    bool full = false, newer = false;
     int r = 0;
     w->ret = mem_array(count, sizeof *w->ret);
     if (!w->ret)
@@ -84,7 +87,7 @@ static int deliver(struct store *s, struct kv_watch *w, int64_t ns, struct histo
         struct kv_event event = {.key = found[i].key, .key_len = found[i].key_len, .version = found[i].version};
         bool keep = false;
         if (r == 0 && !full)
-            r = fill(s, &reader->db, ns, &event, found[i].removed, &keep, &w->call.err);
+            r = fill(s, &reader->db, ns, &event, found[i].removed, &keep, &newer, &w->call.err);
         bytes += keep ? event.key_len + event.value_len : 0;
         if (r == 0 && keep && w->ret_count > 0 && bytes > PAGE_BYTES_MAX) {
             full = true;
@@ -97,6 +100,9 @@ static int deliver(struct store *s, struct kv_watch *w, int64_t ns, struct histo
         free(event.key);
         free(event.value);
     }
+    if (r == 0 && newer) // the database is ahead of the history: by no more than this
+        r = kv_version_of(&reader->db, ns, &w->until, &w->call.err);
+    w->ret_settled = w->ret_settled && !full && w->ret_version >= w->until;
     return r;
 }
 
@@ -121,9 +127,12 @@ static int look(struct store *s, struct kv_watch *w) {
         w->ret_drained = h->closed;
         if (one && w->ret_version == KV_WATCH_NOW)
             w->ret_version = one->version;
+        w->ret_incarnation = ns;
         int r = 0;
         if (!one)
             r = call_not_found(&w->call, CONTAINER_NAMESPACE, w->ns);
+        else if (w->incarnation && w->incarnation != ns)
+            r = err_set(&w->call.err, -ESTALE, "'%s' was removed and made again: list it again", w->ns);
         else if (w->ret_version < one->floor || w->ret_version > one->version)
             r = err_set(&w->call.err, -ESTALE, "changes since version %lld of '%s' are not kept: list it again",
                         (long long)w->ret_version, w->ns);
@@ -133,6 +142,7 @@ static int look(struct store *s, struct kv_watch *w) {
             park(s, one, w);
             r = CALL_WAITS;
         }
+        w->ret_settled = r == 0 && w->ret_version == one->version && w->ret_version >= w->until;
         (void)pthread_mutex_unlock(&h->lock);
         if (r != 0 || count == 0)
             return r;

@@ -21,6 +21,7 @@
     X(CONTAINER_SAVE, "UPDATE container SET items=?2,bytes=?3,version=?4,leased=?5,delayed=?6 WHERE id=?1")            \
     X(CONTAINER_SETTINGS, "UPDATE container SET dedup_ms=?2,visibility_ms=?3,delay_ms=?4,retention_ms=?5,"             \
                           "max_receives=?6,dead_letter=?7 WHERE id=?1")                                                \
+    X(CONTAINER_VERSION, "SELECT version FROM container WHERE id=?1")                                                  \
     X(CONTAINER_REMOVE, "DELETE FROM container WHERE id=?1")                                                           \
     X(CONTAINER_LIST,                                                                                                  \
       "SELECT c.id,c.name,c.items,c.bytes,c.version,c.dedup_ms,c.visibility_ms,c.delay_ms,"                            \
@@ -39,6 +40,8 @@
     X(KV_REMOVE, "DELETE FROM kv WHERE ns=?1 AND key=?2")                                                              \
     X(KV_LIST, "SELECT key,version,expires,length(key)+length(value) FROM kv WHERE ns=?1 AND key>=?2 AND key>?3 AND "  \
                "(expires=0 OR expires>?4) ORDER BY key LIMIT ?5")                                                      \
+    X(KV_LIST_VALUES, "SELECT key,version,expires,length(key)+length(value),value FROM kv WHERE ns=?1 AND key>=?2 "    \
+                      "AND key>?3 AND (expires=0 OR expires>?4) ORDER BY key LIMIT ?5")                                \
     X(KV_EXPIRED, "SELECT ns,key,expires,length(value) FROM kv WHERE expires>0 AND expires<=?1 LIMIT 256")             \
     X(KV_EXPIRED_SUM, "SELECT count(*),coalesce(sum(length(key)+length(value)),0) FROM kv WHERE expires>0 AND "        \
                       "expires<=?1 AND ns=?2")                                                                         \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The example with all four kinds, applied once: a Job with Lepton's unmodified client uses each and ends with its sidecar; operator and API server are killed while objects of each kind come and go; a store that is gone keeps none.
+# The example with all four kinds, applied once: a Job with Lepton's unmodified client uses each and ends with its sidecar; keys are files in a pod; operator and API server are killed while objects of each kind come and go; a store that is gone keeps none.
 set -euo pipefail
 # shellcheck source=tests/e2e/lib/case.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/case.sh"
@@ -48,6 +48,42 @@ expect "the file on the share" "$(server_sh 'cat "$EXPORT_DIR"'"/$NAMESPACE/resu
 expect "the key that it wrote" "$(ours kv get settings trained)" yes
 expect "bytes of the object" "$(ours object get models/weights | wc -c)" 300000
 ok "applied once, leptonai $LEPTON_VERSION, told nothing, in a restricted namespace: all Ready, and the Job complete with its sidecar ended"
+
+# --- keys as files ------------------------------------------------------------------------------------------------------
+# Waits, as it would for a ConfigMap that is missing.
+apply <<YAML
+apiVersion: v1
+kind: Pod
+metadata: {name: reader, annotations: {stowage.dev/inject: "true", stowage.dev/inject-files: "settings, live"}}
+spec:
+  terminationGracePeriodSeconds: 1
+  enableServiceLinks: false
+  automountServiceAccountToken: false
+  securityContext: {runAsNonRoot: true, runAsUser: 65534, runAsGroup: 65534, seccompProfile: {type: RuntimeDefault}}
+  containers:
+  - name: app
+    image: $LEPTON_IMAGE
+    imagePullPolicy: Never
+    args: ["-c", "import time; time.sleep(900)"]
+    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+YAML
+shown() { k exec reader -c app -- cat "/etc/stowage/$1" 2>/dev/null; }
+shows() { [ "$(shown "$1")" = "$2" ]; }
+told() { k get events --field-selector involvedObject.name=reader -o json | grep -q "'live' does not exist"; }
+wait_until 60 told || fail "nothing says what the pod waits for: $(k describe pod reader | tail -12)"
+expect "containers that started before their files" "$(k get pod reader -o json | jq '[.status.containerStatuses[]? | select(.started)] | length')" 0
+ours kv create live >/dev/null
+ours kv put live greeting one >/dev/null
+k wait pod reader --for condition=Ready --timeout 60s >/dev/null || fail "$(k describe pod reader | tail -12)"
+expect "a key of the example" "$(shown settings/trained)" yes
+wait_until 10 shows live/greeting one || fail "the key is no file: $(k exec reader -c app -- ls -la /etc/stowage/live)"
+ours kv put live greeting two >/dev/null
+wait_until 10 shows live/greeting two || fail "the file does not follow: $(k logs reader -c stowage-sidecar --tail 5)"
+! k exec reader -c app -- sh -c 'echo x >/etc/stowage/live/greeting || touch /etc/stowage/live/new' 2>/dev/null || fail "the files can be written"
+ours kv delete live >/dev/null
+expect "the file of a namespace that is gone" "$(shown live/greeting)" two
+k delete pod reader --wait=false >/dev/null
+ok "keys are files in a restricted pod, which waited for them; they follow the store, and nobody else writes them"
 
 # --- killed, while objects come and go ------------------------------------------------------------------------------------
 # lot NAME: MANY objects of each kind

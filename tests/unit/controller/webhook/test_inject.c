@@ -52,7 +52,7 @@ static void assert_same(const struct json *got, const struct json *expected) {
     if (json_same(got, expected))
         return;
     char *text cleanup_free = json_dump(got, true);
-    print_error("got:\n%s\n", text);
+    (void)fprintf(stderr, "got:\n%s\n", text); // print_error cuts it
     fail();
 }
 
@@ -80,6 +80,11 @@ static void a_plain_pod_gets_a_sidecar(void **state) {
 static void what_containers_have_stays(void **state) {
     (void)state;
     becomes("others");
+}
+
+static void keys_are_files_where_they_are_asked_for(void **state) {
+    (void)state;
+    becomes("files");
 }
 
 static void a_container_that_came_later_is_served_too(void **state) {
@@ -127,6 +132,10 @@ static void refused(const char *annotations, const char *spec, const char *messa
     assert_non_null(strstr(err.msg, message));
 }
 #define YES "\"stowage.dev/inject\":\"true\""
+static void files_refused(const char *annotation, const char *value, const char *message) {
+    char *text cleanup_free = mem_printf(YES ",\"stowage.dev/inject-files%s\":\"%s\"", annotation, value);
+    refused(text, "", message);
+}
 
 static void what_cannot_be_is_refused_with_the_remedy(void **state) {
     (void)state;
@@ -139,6 +148,23 @@ static void what_cannot_be_is_refused_with_the_remedy(void **state) {
     refused(YES ",\"stowage.dev/inject-local-links\":\"1\"", "", "give true or false");
     refused(YES ",\"stowage.dev/inject-log-level\":\"loud\"", "", "warning");
     refused(YES ",\"stowage.dev/inject-prot\":\"3500\"", "", "known are");
+    files_refused("", "Settings", "give NAMESPACE");
+    files_refused("", "settings:ro", "give NAMESPACE");
+    files_refused("", "settings=", "give one such as /etc/settings");
+    files_refused("", "settings=etc", "give one such as /etc/settings");
+    files_refused("", "settings=/", "give one such as /etc/settings");
+    files_refused("", "settings=/a/../b", "give one such as /etc/settings");
+    files_refused("", "settings=/a/..", "give one such as /etc/settings");
+    files_refused("", "settings=/a:b", "give one such as /etc/settings");
+    files_refused("", "settings=/run/lepton/x", "has other files");
+    files_refused("", "settings=/proc", "has other files");
+    files_refused("", "settings,settings", "side by side");
+    files_refused("", "a=/etc/a,b=/etc/a/b", "side by side");
+    files_refused("-max-bytes", "1", "stowage.dev/inject-files-max-bytes");
+    files_refused("-max-bytes", "1Gi", "stowage.dev/inject-files-max-bytes");
+    files_refused("-notify", "http://127.0.0.1:80/", "say which");
+    files_refused("-notify\":\"http://10.0.0.1:80/\",\"stowage.dev/inject-files", "a",
+                  "give http://127.0.0.1:PORT/PATH");
     refused(YES ",\"stowage.dev/inject-port\":\"8080\"", "", "by the annotation stowage.dev/inject-port");
     refused(YES, "],\"hostNetwork\":true", "remove hostNetwork");
     refused(YES, "],\"os\":{\"name\":\"windows\"}", "Windows");
@@ -146,7 +172,7 @@ static void what_cannot_be_is_refused_with_the_remedy(void **state) {
 }
 
 static void memory_may_end_anywhere(void **state) {
-    struct json *pod cleanup(json_freep) = read_pod("others.json");
+    struct json *pod cleanup(json_freep) = read_pod("files.json");
     (void)state;
     for (long n = 1, counted = n; n <= counted; n++) {
         struct json *patch cleanup(json_freep) = NULL;
@@ -163,6 +189,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_pod_gets_a_sidecar),
         cmocka_unit_test(what_containers_have_stays),
+        cmocka_unit_test(keys_are_files_where_they_are_asked_for),
         cmocka_unit_test(a_container_that_came_later_is_served_too),
         cmocka_unit_test(who_does_not_ask_is_left_alone),
         cmocka_unit_test(what_cannot_be_is_refused_with_the_remedy),
