@@ -152,6 +152,9 @@ main() {
         report FAILED "build ($preset)" "$(seconds_since "$started")"
         finish
     fi
+    if wanted layers && [ -z "$match" ]; then
+        run_one symbols bash "$ROOT/scripts/check-symbols.sh" "$ROOT/build/$preset"
+    fi
     # Where scripts find the programs, and what the sanitizers should do with a finding: stop, loudly.
     export STOWAGE_BUILD_DIR=$ROOT/build/$preset
     export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}

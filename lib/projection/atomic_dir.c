@@ -10,7 +10,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "lib/projection/tree.h"
+#include "lib/projection/atomic_tree.h"
 
 #define DATA "..data"
 #define DATA_TMP "..data_tmp"
@@ -20,7 +20,7 @@
 #define NAME_BYTES 256
 
 struct old_version {
-    char name[TREE_NAME];
+    char name[ATOMIC_TREE_NAME];
     size_t files;
     int64_t room, until_ns; // room: that it has to itself
 };
@@ -29,10 +29,10 @@ struct atomic_dir {
     char *path;
     int fd;
     struct atomic_dir_options options;
-    char current[TREE_NAME]; // what ..data names; "": nothing
-    size_t count;            // of its files
-    int64_t room;            // that they take
-    bool links_right;        // of `current`, as far as we know
+    char current[ATOMIC_TREE_NAME]; // what ..data names; "": nothing
+    size_t count;                   // of its files
+    int64_t room;                   // that they take
+    bool links_right;               // of `current`, as far as we know
     struct old_version old[OLD_MAX];
     size_t old_count;
 };
@@ -49,15 +49,15 @@ static int open_tree(const struct atomic_dir *dir, const char *name, int *ret) {
 }
 
 static int find_current(struct atomic_dir *dir) {
-    char target[TREE_NAME + 1] = "";
+    char target[ATOMIC_TREE_NAME + 1] = "";
     int tree cleanup_close = -1;
     ssize_t n = readlinkat(dir->fd, DATA, target, sizeof target - 1);
     if (n < 0)
         return errno == ENOENT || errno == EINVAL ? 0 : -errno;
-    if (!tree_is_name(target) || open_tree(dir, target, &tree) < 0)
+    if (!atomic_tree_is_name(target) || open_tree(dir, target, &tree) < 0)
         return 0; // of nobody, or to nowhere: the first write replaces it
     (void)snprintf(dir->current, sizeof dir->current, "%s", target);
-    return tree_count(tree, &dir->count, &dir->room);
+    return atomic_tree_count(tree, &dir->count, &dir->room);
 }
 
 // Calls `each` for every name; stops at its first failure.
@@ -80,8 +80,8 @@ static int walk(const struct atomic_dir *dir, int (*each)(const struct atomic_di
 
 static int sweep_one(const struct atomic_dir *dir, const char *name, void *arg) {
     (void)arg;
-    if (tree_is_name(name) && !str_eq(name, dir->current))
-        return tree_remove(dir->fd, name);
+    if (atomic_tree_is_name(name) && !str_eq(name, dir->current))
+        return atomic_tree_remove(dir->fd, name);
     if ((str_eq(name, DATA_TMP) || str_eq(name, LINK_TMP)) && unlinkat(dir->fd, name, 0) < 0)
         return -errno;
     return 0;
@@ -117,7 +117,7 @@ struct atomic_dir *atomic_dir_free(struct atomic_dir *dir) {
     if (!dir)
         return NULL;
     for (size_t i = 0; i < dir->old_count; i++)
-        (void)tree_remove(dir->fd, dir->old[i].name);
+        (void)atomic_tree_remove(dir->fd, dir->old[i].name);
     if (dir->fd >= 0)
         (void)close(dir->fd);
     free(dir->path);
@@ -203,14 +203,15 @@ static void plan_done(struct plan *plan) {
 static int look_at(const struct atomic_dir *dir, struct plan *plan, size_t i) {
     const struct atomic_file *file = &plan->files[i];
     int64_t bytes = -1;
-    int r = plan->old_fd < 0 ? 0 : tree_compare(plan->old_fd, file, dir->options.file_mode, &plan->same[i], &bytes);
+    int r =
+        plan->old_fd < 0 ? 0 : atomic_tree_compare(plan->old_fd, file, dir->options.file_mode, &plan->same[i], &bytes);
     if (r < 0 || (!file->data && bytes < 0))
         return r < 0 ? r : -ESTALE;
     plan->there[i] = bytes >= 0;
     plan->known += plan->there[i];
     plan->differs = plan->differs || !plan->same[i];
-    plan->shared_room += plan->same[i] ? tree_room(bytes) : 0;
-    plan->room += tree_room(plan->same[i] ? bytes : (int64_t)file->len);
+    plan->shared_room += plan->same[i] ? atomic_tree_room(bytes) : 0;
+    plan->room += atomic_tree_room(plan->same[i] ? bytes : (int64_t)file->len);
     return 0;
 }
 
@@ -235,12 +236,12 @@ static int make_plan(const struct atomic_dir *dir, struct plan *plan, struct err
     return 0;
 }
 
-static int fill(const struct atomic_dir *dir, const struct plan *plan, int tree_fd, struct err *err) {
+static int fill(const struct atomic_dir *dir, const struct plan *plan, int atomic_tree_fd, struct err *err) {
     for (size_t i = 0; i < plan->count; i++) {
         const struct atomic_file *file = &plan->files[i];
-        int r = !plan->same[i] ? tree_write(tree_fd, file, dir->options.file_mode)
-                : linkat(plan->old_fd, file->name, tree_fd, file->name, 0) == 0 ? 0
-                                                                                : -errno;
+        int r = !plan->same[i] ? atomic_tree_write(atomic_tree_fd, file, dir->options.file_mode)
+                : linkat(plan->old_fd, file->name, atomic_tree_fd, file->name, 0) == 0 ? 0
+                                                                                       : -errno;
         if (r < 0)
             return err_set(err, r, "the file '%.60s' in '%.120s' cannot be written: %s", file->name, dir->path,
                            err_name(r));
@@ -260,7 +261,7 @@ static int swap(const struct atomic_dir *dir, const char *name, struct err *err)
 static void retire(struct atomic_dir *dir, int64_t room) {
     if (dir->current[0] && dir->options.keep_ns > 0) {
         if (dir->old_count == OLD_MAX) {
-            (void)tree_remove(dir->fd, dir->old[0].name);
+            (void)atomic_tree_remove(dir->fd, dir->old[0].name);
             memmove(dir->old, dir->old + 1, --dir->old_count * sizeof dir->old[0]);
         }
         struct old_version *old = &dir->old[dir->old_count++];
@@ -268,7 +269,7 @@ static void retire(struct atomic_dir *dir, int64_t room) {
             .files = dir->count, .room = room, .until_ns = clock_monotonic(dir->options.clock) + dir->options.keep_ns};
         memcpy(old->name, dir->current, sizeof old->name);
     } else if (dir->current[0]) {
-        (void)tree_remove(dir->fd, dir->current);
+        (void)atomic_tree_remove(dir->fd, dir->current);
     }
 }
 
@@ -286,7 +287,7 @@ static int right_links(struct atomic_dir *dir, const struct plan *plan, bool rem
 int atomic_dir_write(struct atomic_dir *dir, const struct atomic_file *files, size_t count, bool *ret_changed,
                      struct err *err) {
     struct plan plan cleanup(plan_done) = {.files = files, .count = count, .old_fd = -1};
-    char name[TREE_NAME] = "";
+    char name[ATOMIC_TREE_NAME] = "";
     int tree cleanup_close = -1;
     *ret_changed = false;
     int r = make_plan(dir, &plan, err);
@@ -295,14 +296,14 @@ int atomic_dir_write(struct atomic_dir *dir, const struct atomic_file *files, si
     bool removed = plan.known != dir->count;
     if (!plan.differs)
         return dir->links_right ? 0 : right_links(dir, &plan, false, err);
-    r = tree_make(dir->fd, dir->options.clock, dir->options.dir_mode, name, &tree);
+    r = atomic_tree_make(dir->fd, dir->options.clock, dir->options.dir_mode, name, &tree);
     if (r < 0)
         return failed(dir, err, r, "a new version");
     r = fill(dir, &plan, tree, err);
     if (r == 0)
         r = swap(dir, name, err);
     if (r < 0) {
-        (void)tree_remove(dir->fd, name);
+        (void)atomic_tree_remove(dir->fd, name);
         return r;
     }
     *ret_changed = true;
@@ -328,7 +329,7 @@ int64_t atomic_dir_tidy(struct atomic_dir *dir) {
             break;
         room -= dir->old[gone].room;
         files -= dir->old[gone].files;
-        (void)tree_remove(dir->fd, dir->old[gone].name);
+        (void)atomic_tree_remove(dir->fd, dir->old[gone].name);
     }
     dir->old_count -= gone;
     memmove(dir->old, dir->old + gone, dir->old_count * sizeof dir->old[0]);

@@ -16,7 +16,7 @@ static const char *const trusts[] = {"strict", "ttl", "immutable", NULL}; // enu
 static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
 static const char *const formats[] = {"auto", "json", "text", NULL};
 
-#define AT(member) .offset = offsetof(struct config, member)
+#define AT(member) .offset = offsetof(struct cachefs_config, member)
 static const struct field rows[] = {
     {"server", FIELD_TEXT, AT(server), .value = "HOST", .help = "NFS server: name or address"},
     {"share", FIELD_TEXT, AT(share), .value = "/PATH", .help = "exported path", .check = check_absolute},
@@ -97,7 +97,7 @@ static void print_help(void) {
     fields_print_help(&flags);
 }
 
-int config_read(struct config *config, int argc, char **argv, struct err *err) {
+int cachefs_config_read(struct cachefs_config *config, int argc, char **argv, struct err *err) {
     int next = argc;
     int r = fields_defaults(&flags, config, err);
     if (r == 0)
@@ -111,6 +111,6 @@ int config_read(struct config *config, int argc, char **argv, struct err *err) {
     return r;
 }
 
-void config_done(struct config *config) {
+void cachefs_config_done(struct cachefs_config *config) {
     fields_done(&flags, config);
 }

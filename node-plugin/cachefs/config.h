@@ -9,7 +9,7 @@
 #include "node-plugin/cachefs/keeper.h"
 #include "node-plugin/cachefs/volume_cache.h"
 
-struct config {
+struct cachefs_config {
     struct kept kept; // by the keeper, for its daemon
     char *server, *share, *origin_path, *sub_dir, *mount_point, *fs_name, *serve, *http;
     uint32_t nfs_port, mount_port, connections, ready_fd, stop_grace, max_ends;
@@ -19,5 +19,5 @@ struct config {
 };
 
 // -ECANCELED: help was asked for, and printed. Also after a failure what was read is there (ready_fd, log_level).
-int config_read(struct config *config, int argc, char **argv, struct err *err) must_check;
-void config_done(struct config *config);
+int cachefs_config_read(struct cachefs_config *config, int argc, char **argv, struct err *err) must_check;
+void cachefs_config_done(struct cachefs_config *config);

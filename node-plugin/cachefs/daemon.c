@@ -38,7 +38,7 @@ struct mount { // what the daemon serves
 
 // ---- the origin and the cache
 
-static int open_share(const struct config *c, struct state *state, int64_t limit_ns, struct nfs_share **ret,
+static int open_share(const struct cachefs_config *c, struct state *state, int64_t limit_ns, struct nfs_share **ret,
                       struct err *err) {
     const struct origin origin = {.server = c->server,
                                   .share = c->share,
@@ -53,7 +53,7 @@ static int open_share(const struct config *c, struct state *state, int64_t limit
 }
 
 // Nobody serves yet: there is nothing in flight to wait for.
-static void obey(const struct config *c, int signals) {
+static void obey(const struct cachefs_config *c, int signals) {
     struct signalfd_siginfo info;
     if (read(signals, &info, sizeof info) != sizeof info)
         return;
@@ -64,7 +64,7 @@ static void obey(const struct config *c, int signals) {
 
 // The kernel keeps a mount whose daemon died; the successor waits for the server as a program would. When the mount goes
 // meanwhile, or a signal asks for that, there is still some time for data that nobody has vouched for.
-static int open_share_again(const struct config *c, struct state *state, int signals, struct nfs_share **ret,
+static int open_share_again(const struct cachefs_config *c, struct state *state, int signals, struct nfs_share **ret,
                             struct err *err) {
     struct pollfd fds[2] = {{.fd = c->kept.fds[STATE_FUSE]}, {.fd = signals, .events = POLLIN}}; // POLLERR: unmounted
     int64_t until = INT64_MAX;
@@ -85,7 +85,8 @@ static int open_share_again(const struct config *c, struct state *state, int sig
     return r;
 }
 
-static int open_cache(const struct config *c, struct nfs_share *share, struct copy_options *ret, struct err *err) {
+static int open_cache(const struct cachefs_config *c, struct nfs_share *share, struct copy_options *ret,
+                      struct err *err) {
     const struct nfs_info *info = nfs_share_info(share);
     struct str origin cleanup_str = {0};
     if (str_printf(&origin, "%s:%s", info->server ? info->server : "", info->path) < 0)
@@ -107,7 +108,7 @@ static void warm_up(struct fs *fs, const char *paths) {
         log_warning("the cache is not warmed up", LOG_S("error", err_text(&err)));
 }
 
-static int mount_new(const struct config *c, struct mount *m, struct err *err) {
+static int mount_new(const struct cachefs_config *c, struct mount *m, struct err *err) {
     struct nfs_fh root;
     const struct fs_options fs = {
         .share = m->share, .root = &root, .copies = &m->copies, .state = m->state, .read_only = c->read_only};
@@ -139,13 +140,13 @@ static int mount_new(const struct config *c, struct mount *m, struct err *err) {
 
 // A path without lasting handles has to be told by name what the mount begins with; the kernel tells the names below it when
 // it is told that they are stale.
-static void find_root_again(const struct config *c, struct nfs_share *share) {
+static void find_root_again(const struct cachefs_config *c, struct nfs_share *share) {
     struct nfs_fh root;
     if (nfs_share_info(share)->version == 0)
         (void)!subdir_find(share, c->sub_dir, clock_monotonic(&clock_system) + CONNECT_NS, &root, NULL);
 }
 
-static int mount_again(const struct config *c, struct mount *m, struct err *err) {
+static int mount_again(const struct cachefs_config *c, struct mount *m, struct err *err) {
     struct state_head *head = m->state->head;
     find_root_again(c, m->share);
     const struct fs_options fs = {
@@ -201,7 +202,7 @@ static bool ended_within(const struct session *session, int timeout_ms) {
 }
 
 // 1: it was unmounted while somebody uses it still.
-static int serve(const struct config *c, int signals, struct mount *m, struct err *err) {
+static int serve(const struct cachefs_config *c, int signals, struct mount *m, struct err *err) {
     int r = c->kept.resume ? mount_again(c, m, err) : mount_new(c, m, err);
     if (r < 0)
         return r;
@@ -218,7 +219,7 @@ static int serve(const struct config *c, int signals, struct mount *m, struct er
     return ended ? 0 : 1;
 }
 
-int daemon_run(const struct config *c, int signals) {
+int daemon_run(const struct cachefs_config *c, int signals) {
     struct err err = ERR_NONE;
     struct mount m = {0};
     int r = state_open(c->kept.fds, c->kept.resume, &m.state, &err);

@@ -5,4 +5,4 @@
 #include "node-plugin/cachefs/config.h"
 
 // `signals`: a signalfd of SIGTERM, SIGINT (unmount) and SIGHUP (hand over). The exit status.
-int daemon_run(const struct config *config, int signals);
+int daemon_run(const struct cachefs_config *config, int signals);

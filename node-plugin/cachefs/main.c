@@ -15,12 +15,12 @@
 #include "node-plugin/cachefs/keeper_ask.h"
 #include "node-plugin/cachefs/serve.h"
 
-static int run_keeper(const struct config *c, char **argv) {
+static int run_keeper(const struct cachefs_config *c, char **argv) {
     struct keeper_options options = {.argv = argv, .ready_fd = (int)c->ready_fd, .max_ends = c->max_ends};
     return keeper_run(&options);
 }
 
-static int run_service(const struct config *c, int signals) {
+static int run_service(const struct cachefs_config *c, int signals) {
     struct err err = ERR_NONE;
     struct serve_options options = {.socket = c->serve, .http = c->http, .grace_s = c->stop_grace, .signals = signals};
     int r = serve_mounts(&options, &err);
@@ -46,7 +46,7 @@ static int print_version(void) {
     return printf("%s\n", version) < 0 || fflush(stdout) != 0;
 }
 
-static int dispatch(struct config *c, char **argv) {
+static int dispatch(struct cachefs_config *c, char **argv) {
     (void)signal(SIGPIPE, SIG_IGN);
     if (c->state_version)
         return print_version();
@@ -62,15 +62,15 @@ static int dispatch(struct config *c, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    struct config config = {0};
+    struct cachefs_config config = {0};
     struct err err = ERR_NONE;
     (void)mallopt(M_ARENA_MAX, 2);
-    int r = config_read(&config, argc, argv, &err);
+    int r = cachefs_config_read(&config, argc, argv, &err);
     log_init(config.serve ? "stowage-mounts" : "stowage-cachefs", (enum log_level)config.log_level,
              (enum log_format)config.log_format);
     int status = r == -ECANCELED ? 0 : r < 0 ? 1 : dispatch(&config, argv);
     if (r < 0 && r != -ECANCELED)
         keeper_report((int)config.ready_fd, r, &err);
-    config_done(&config);
+    cachefs_config_done(&config);
     return status;
 }

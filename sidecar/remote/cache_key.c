@@ -4,7 +4,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/http/target.h"
-#include "sidecar/remote/cache.h"
+#include "sidecar/remote/value_cache.h"
 
 void cache_key_done(struct cache_key *key) {
     free(key->prefix);

@@ -13,13 +13,13 @@
 #include "lib/base/mem.h"
 #include "lib/http/tls.h"
 #include "sidecar/remote/account.h"
-#include "sidecar/remote/cache.h"
 #include "sidecar/remote/config.h"
 #include "sidecar/remote/locator.h"
 #include "sidecar/remote/probe.h"
 #include "sidecar/remote/projector.h"
 #include "sidecar/remote/routes.h"
 #include "sidecar/remote/sdk_files.h"
+#include "sidecar/remote/value_cache.h"
 
 #define STOP_GRACE_MS 10000
 #define TOKEN_LOOK_S 1
@@ -65,7 +65,7 @@ static int start_locator(struct process *p, struct err *err) {
 static int start_routes(struct process *p, struct err *err) {
     p->remote = (struct remote){.store = p->store, .account = p->account, .local_links = p->config.local_links};
     remote_tables(&p->remote, p->tables);
-    return p->config.cache ? cache_new(p->config.cache, &p->remote, &p->remote.cache, err) : 0;
+    return p->config.cache ? value_cache_new(p->config.cache, &p->remote, &p->remote.cache, err) : 0;
 }
 
 static int make_projector(struct process *p, struct err *err) {
@@ -122,7 +122,7 @@ static void stop(struct process *p) {
     if (p->http)
         http_server_stop(p->http, STOP_GRACE_MS);
     p->http = http_server_free(p->http);
-    p->remote.cache = cache_free(p->remote.cache);
+    p->remote.cache = value_cache_free(p->remote.cache);
     p->remote.projector = projector_free(p->remote.projector);
     if (!locator_stop(p->locator))
         return; // it uses the rest until the process ends

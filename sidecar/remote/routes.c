@@ -7,8 +7,8 @@
 #include "lib/base/metrics.h"
 #include "lib/base/str.h"
 #include "sidecar/remote/account.h"
-#include "sidecar/remote/cache.h"
 #include "sidecar/remote/projector.h"
+#include "sidecar/remote/value_cache.h"
 
 // Who asks is the pod, whatever the application sends; where it asked is needed for links to objects.
 static const char *const own_fields[] = {"Authorization", "X-Forwarded-Host", "X-Forwarded-Proto",
@@ -51,7 +51,7 @@ static void pass_on(struct remote *remote, struct http_request *request, struct 
 static void handle_api(void *arg, struct http_request *request) {
     struct remote *remote = arg;
     struct http_forward forward = {0};
-    if (remote->cache && cache_answers(remote->cache, request, &forward))
+    if (remote->cache && value_cache_answers(remote->cache, request, &forward))
         return;
     pass_on(remote, request, &forward);
 }

@@ -6,13 +6,13 @@
 #include "lib/http/upstream.h"
 
 struct account;
-struct cache;
+struct value_cache;
 struct projector;
 
 struct remote { // what the routes work with; read only while they run
     struct http_upstream *store;
     struct account *account;
-    struct cache *cache;         // NULL: none
+    struct value_cache *cache;   // NULL: none
     struct projector *projector; // NULL: none
     bool local_links;
 };

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lib/http/server.h"
-#include "sidecar/remote/cache.h"
+#include "sidecar/remote/value_cache.h"
 #include "tests/support/cm.h"
 #include "tests/support/http_kit.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sidecar/remote/cache.h"
+#include "sidecar/remote/value_cache.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -27,7 +27,7 @@ struct entry {
 };
 
 struct space { // a namespace below one prefix
-    struct cache *cache;
+    struct value_cache *cache;
     char *prefix, *ns;
     struct strmap entries;
     uint32_t changes[SLOTS]; // by hash of the key: what was read before the last change is not kept
@@ -37,7 +37,7 @@ struct space { // a namespace below one prefix
     struct space *next;
 };
 
-struct cache {
+struct value_cache {
     const struct remote *remote;
     int64_t limit;
     pthread_mutex_t lock; // of all that follows
@@ -48,7 +48,7 @@ struct cache {
 };
 
 struct visit { // a request that is passed on
-    struct cache *cache;
+    struct value_cache *cache;
     struct space *space; // of a read
     struct cache_key key;
     uint32_t seen;
@@ -68,12 +68,12 @@ static uint32_t *slot_of(struct space *space, const char *key) {
     return &space->changes[hash % SLOTS];
 }
 
-static void unlink_entry(struct cache *cache, struct entry *entry) {
+static void unlink_entry(struct value_cache *cache, struct entry *entry) {
     *(entry->newer ? &entry->newer->older : &cache->newest) = entry->older;
     *(entry->older ? &entry->older->newer : &cache->oldest) = entry->newer;
 }
 
-static void link_newest(struct cache *cache, struct entry *entry) {
+static void link_newest(struct value_cache *cache, struct entry *entry) {
     entry->newer = NULL;
     entry->older = cache->newest;
     *(cache->newest ? &cache->newest->newer : &cache->oldest) = entry;
@@ -84,7 +84,7 @@ static int64_t cost_of(const struct entry *entry) {
     return (int64_t)(entry->len + strlen(entry->key)) + ENTRY_COST;
 }
 
-static void drop(struct cache *cache, struct entry *entry) {
+static void drop(struct value_cache *cache, struct entry *entry) {
     if (!entry)
         return;
     (void)strmap_remove(&entry->space->entries, entry->key);
@@ -111,7 +111,7 @@ static void change_all(struct space *space) {
 }
 
 // What a request changes: of one key, or of a namespace, or of nobody knows which; below every prefix.
-static void change(struct cache *cache, const struct cache_key *what) {
+static void change(struct value_cache *cache, const struct cache_key *what) {
     for (struct space *space = cache->spaces; space; space = space->next) {
         if (what->ns && !str_eq(space->ns, what->ns))
             continue;
@@ -123,7 +123,7 @@ static void change(struct cache *cache, const struct cache_key *what) {
 }
 
 static void keep(struct space *space, const char *key, const char *etag, const char *data, size_t len) {
-    struct cache *cache = space->cache;
+    struct value_cache *cache = space->cache;
     struct entry *entry = mem_zalloc(sizeof *entry);
     if (!entry)
         return;
@@ -191,7 +191,7 @@ static void watch(struct space *space, struct http_request *request) {
 
 // ---- requests --------------------------------------------------------------------------------------------------------------
 
-static struct space *space_of(struct cache *cache, const struct cache_key *key) {
+static struct space *space_of(struct value_cache *cache, const struct cache_key *key) {
     for (struct space *space = cache->spaces; space; space = space->next)
         if (str_eq(space->ns, key->ns) && str_eq(space->prefix, key->prefix))
             return space;
@@ -256,7 +256,8 @@ static bool wants_any(const struct http_request *request) {
 }
 
 // True: answered. Else `visit` goes along, and *ret_watch is to be watched.
-static bool look_up(struct cache *cache, struct http_request *request, struct visit *visit, struct space **ret_watch) {
+static bool look_up(struct value_cache *cache, struct http_request *request, struct visit *visit,
+                    struct space **ret_watch) {
     LOCK_SCOPE(&cache->lock);
     struct space *space = visit->space = space_of(cache, &visit->key);
     int64_t now = clock_monotonic(&clock_system);
@@ -283,7 +284,7 @@ static bool look_up(struct cache *cache, struct http_request *request, struct vi
     return true;
 }
 
-bool cache_answers(struct cache *cache, struct http_request *request, struct http_forward *forward) {
+bool value_cache_answers(struct value_cache *cache, struct http_request *request, struct http_forward *forward) {
     enum http_method method = http_request_method(request);
     bool reads = method == HTTP_GET || method == HTTP_HEAD;
     struct visit *visit = mem_zalloc(sizeof *visit);
@@ -318,8 +319,8 @@ bool cache_answers(struct cache *cache, struct http_request *request, struct htt
 
 // ---- begin and end -----------------------------------------------------------------------------------------------------------
 
-int cache_new(int64_t bytes, const struct remote *remote, struct cache **ret, struct err *err) {
-    struct cache *cache = mem_zalloc(sizeof *cache);
+int value_cache_new(int64_t bytes, const struct remote *remote, struct value_cache **ret, struct err *err) {
+    struct value_cache *cache = mem_zalloc(sizeof *cache);
     if (!cache)
         return err_set(err, -ENOMEM, "out of memory");
     cache->remote = remote;
@@ -330,7 +331,7 @@ int cache_new(int64_t bytes, const struct remote *remote, struct cache **ret, st
     return 0;
 }
 
-struct cache *cache_free(struct cache *cache) {
+struct value_cache *value_cache_free(struct value_cache *cache) {
     if (!cache)
         return NULL;
     while (cache->oldest)

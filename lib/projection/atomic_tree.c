@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/projection/tree.h"
+#include "lib/projection/atomic_tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,11 +14,13 @@
 #define NAMES_TRIED 16
 #define COMPARE_STEP 16384
 
-bool tree_is_name(const char *name) {
-    return str_starts(name, "..") && name[2] >= '0' && name[2] <= '9' && strlen(name) < TREE_NAME && !strchr(name, '/');
+bool atomic_tree_is_name(const char *name) {
+    return str_starts(name, "..") && name[2] >= '0' && name[2] <= '9' && strlen(name) < ATOMIC_TREE_NAME &&
+           !strchr(name, '/');
 }
 
-int tree_make(int dir_fd, const struct clock *clock, uint32_t mode, char ret_name[static TREE_NAME], int *ret_fd) {
+int atomic_tree_make(int dir_fd, const struct clock *clock, uint32_t mode, char ret_name[static ATOMIC_TREE_NAME],
+                     int *ret_fd) {
     time_t now = clock_wall(clock) / NS_PER_S;
     struct tm tm;
     char stamp[32] = "2000_01_01_00_00_00";
@@ -28,7 +30,7 @@ int tree_make(int dir_fd, const struct clock *clock, uint32_t mode, char ret_nam
     for (int i = 0; r == -EEXIST && i < NAMES_TRIED; i++) {
         uint32_t number = 0;
         clock_random(clock, &number, sizeof number);
-        (void)snprintf(ret_name, TREE_NAME, "..%s.%010u", stamp, number);
+        (void)snprintf(ret_name, ATOMIC_TREE_NAME, "..%s.%010u", stamp, number);
         r = mkdirat(dir_fd, ret_name, 0700) == 0 ? 0 : -errno;
     }
     if (r < 0)
@@ -48,7 +50,7 @@ static int close_dir(DIR *dir, int r) {
     return r;
 }
 
-int tree_remove(int dir_fd, const char *name) {
+int atomic_tree_remove(int dir_fd, const char *name) {
     int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
@@ -66,9 +68,9 @@ int tree_remove(int dir_fd, const char *name) {
     return unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
-int tree_count(int tree_fd, size_t *ret, int64_t *ret_room) {
+int atomic_tree_count(int atomic_tree_fd, size_t *ret, int64_t *ret_room) {
     struct stat st;
-    int fd = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(atomic_tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
         int r = -errno;
@@ -82,7 +84,8 @@ int tree_count(int tree_fd, size_t *ret, int64_t *ret_room) {
         if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
             continue;
         ++*ret;
-        *ret_room += fstatat(tree_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? tree_room(st.st_size) : 0;
+        *ret_room +=
+            fstatat(atomic_tree_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? atomic_tree_room(st.st_size) : 0;
     }
     return close_dir(dir, 0);
 }
@@ -104,22 +107,24 @@ static int compare_content(int fd, const char *data, size_t len, bool *ret_same)
     return 0;
 }
 
-int tree_compare(int tree_fd, const struct atomic_file *file, uint32_t mode, bool *ret_same, int64_t *ret_bytes) {
+int atomic_tree_compare(int atomic_tree_fd, const struct atomic_file *file, uint32_t mode, bool *ret_same,
+                        int64_t *ret_bytes) {
     struct stat st;
     *ret_same = false;
     *ret_bytes = -1;
-    if (fstatat(tree_fd, file->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(atomic_tree_fd, file->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : -errno;
     *ret_bytes = st.st_size;
     *ret_same = !file->data;
     if (!file->data || !S_ISREG(st.st_mode) || (st.st_mode & 07777) != mode || (uint64_t)st.st_size != file->len)
         return 0;
-    int fd cleanup_close = openat(tree_fd, file->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd cleanup_close = openat(atomic_tree_fd, file->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? -errno : compare_content(fd, file->data, file->len, ret_same);
 }
 
-int tree_write(int tree_fd, const struct atomic_file *file, uint32_t mode) {
-    int fd cleanup_close = openat(tree_fd, file->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+int atomic_tree_write(int atomic_tree_fd, const struct atomic_file *file, uint32_t mode) {
+    int fd cleanup_close =
+        openat(atomic_tree_fd, file->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
     const char *data = file->data;

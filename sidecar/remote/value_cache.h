@@ -15,13 +15,13 @@
 #define CACHE_HEARD_S 5
 #define CACHE_NAMESPACES_MAX 64 // further ones are not cached
 
-struct cache;
+struct value_cache;
 struct remote;
-int cache_new(int64_t bytes, const struct remote *remote, struct cache **ret, struct err *err) must_check;
-struct cache *cache_free(struct cache *cache); // after http_server_free
+int value_cache_new(int64_t bytes, const struct remote *remote, struct value_cache **ret, struct err *err) must_check;
+struct value_cache *value_cache_free(struct value_cache *cache); // after http_server_free
 
 // True: it has answered. Else the request is to be passed on with what it put into `forward`.
-bool cache_answers(struct cache *cache, struct http_request *request, struct http_forward *forward);
+bool value_cache_answers(struct value_cache *cache, struct http_request *request, struct http_forward *forward);
 
 // ---- inside the cache ------------------------------------------------------------------------------------------------
 
