@@ -82,5 +82,6 @@ kubectl label --overwrite node node-1 stowage.dev/node-group=group-b >/dev/null
 node_plugin_again node-1
 wait_until 60 node_is_known node-1 group-a || fail "node-1 is no longer known as of group-a"
 in_pod second 'cat /data/file' >/dev/null || fail "the pod of node-1 lost its volume"
-system logs "$(pod_of node node-1)" -c stowage-node | grep -q "node's group was changed" || fail "stowage-node does not tell"
+tells() { system logs "$(pod_of node node-1)" -c stowage-node | grep -q "node's group was changed"; } # when kubelet asks who it is
+wait_until 60 tells || fail "stowage-node does not tell"
 ok "a node that is given to another group stays in its own until its old label is taken away, and says so"
