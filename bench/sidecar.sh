@@ -122,7 +122,8 @@ main() {
     files=$(mktemp -d -p /dev/shm stowage-bench-files.XXXXXX) # in memory, as the volumes of injected pods are
     files_updates files $((PORT + 3)) one
     say "# a change among 1,000 keys:"
-    files_updates more-files $((PORT + 4)) bench | sed 's/file_update/file_update_among_1000/'
+    files_updates more-files $((PORT + 4)) bench >"$work/more" # no pipe: who is started there would be forgotten
+    sed 's/file_update/file_update_among_1000/' "$work/more"
     say "sidecar.files_rss_mib $(memory_mib files VmRSS) MiB"
     say "# kubelet: 60,000 ms and its cache's delay"
 }

@@ -126,10 +126,10 @@ static void take_settled(struct projection *p, int64_t now) {
         refuse(p, &err, now);
 }
 
-static void tell(struct projection *p) {
+static void tell(struct projection *p, bool any) {
     struct notifier *notifier = projector_notifier(p->projector);
     struct json *changed = key_files_take_changed(p->files);
-    if (notifier && p->shown)
+    if (notifier && p->shown && any)
         notifier_tell(notifier, p->spec.ns, strtoll(p->id, NULL, 10), changed);
     else
         (void)json_free(changed);
@@ -141,10 +141,10 @@ static void show(struct projection *p, int64_t now) {
     int r = key_files_write(p->files, &changed, &err);
     int64_t done = clock_monotonic(&clock_system);
     p->write_ns = done + (r < 0 ? NS_PER_S : changed ? APART_NS : 0);
-    if (changed) {
-        tell(p);
+    if (changed || r == 0)
+        tell(p, changed);
+    if (changed)
         projection_count_update(p, done - p->settled_ns);
-    }
     if (r == -ESTALE) { // somebody took files away
         refuse(p, &err, now);
         return;
