@@ -2,11 +2,11 @@
 #include "controller/config.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "controller/origins.h"
 #include "lib/base/mem.h"
+#include "lib/base/program.h"
 
 static const char *const on_delete_names[] = {"delete", "retain", "archive", NULL};
 static const char *const level_names[] = {"debug", "info", "warning", "error", NULL}; // enum log_level
@@ -295,28 +295,18 @@ static int parse_nodes(struct config *config, struct err *err) {
     return 0;
 }
 
-static void print_help(void) {
-    (void)printf("stowage-controller: the CSI controller of shared volumes (csi.stowage.dev)\n\n"
-                 "It makes volumes as directories on NFS shares, without mounting them. Each flag can be given in the\n"
-                 "environment as well: --state-dir as STOWAGE_STATE_DIR.\n\n");
-    fields_print_help(&table);
-    (void)printf("  %-32s %s\n  %-32s %s\n", "--help", "this text", "--version", "the version");
-}
+static const struct program program = {
+    .name = "stowage-controller",
+    .about = "stowage-controller: the CSI controller of shared volumes (csi.stowage.dev), and the operator and "
+             "webhooks of the "
+             "cluster\n\n"
+             "It makes volumes as directories on NFS shares, without mounting them.\n",
+    .flags = &table,
+};
 
 int config_read(int argc, char **argv, struct config *ret, struct err *err) {
     struct config config cleanup(config_done) = {0};
-    int next = 0;
-    if (argc > 1 && str_eq(argv[1], "--version")) {
-        (void)printf("stowage-controller %s\n", STOWAGE_VERSION);
-        return -ECANCELED;
-    }
-    int r = fields_defaults(&table, &config, err);
-    if (r == 0)
-        r = fields_parse_args(&table, &config, argc, argv, &next, err);
-    if (r == -ECANCELED)
-        print_help();
-    if (r == 0 && next < argc)
-        r = err_set(err, -EINVAL, "argument '%.60s' is not expected; flags begin with --", argv[next]);
+    int r = program_read(&program, &config, argc, argv, err);
     if (r == 0)
         r = parse_nodes(&config, err);
     if (r < 0)

@@ -2,12 +2,11 @@
 #include "node-plugin/config.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/base/fields.h"
 #include "lib/base/log.h"
+#include "lib/base/program.h"
 #include "lib/base/str.h"
 #include "node-plugin/inline_shares.h"
 #include "node-plugin/local/pool.h"
@@ -89,27 +88,19 @@ static void find_defaults(struct node_config *config) {
     (void)strcpy(slash ? slash + 1 : config->default_cachefs, "stowage-cachefs");
 }
 
-static void print_help(void) {
-    (void)printf("stowage-node %s: mounts Stowage's volumes on this node (CSI node service of %s)\n\n"
-                 "Usage: stowage-node [--flag VALUE]...\n\n",
-                 STOWAGE_VERSION, "csi.stowage.dev");
-    fields_print_help(&fields);
-    (void)printf("\nEach flag can also be set by an environment variable: --state-dir by STOWAGE_STATE_DIR.\n");
-}
+static const struct program program = {
+    .name = "stowage-node",
+    .about = "stowage-node: mounts Stowage's volumes on this node (CSI node service of csi.stowage.dev)\n\n"
+             "Usage: stowage-node [--flag VALUE]...\n",
+    .flags = &fields,
+};
 
 int node_config_read(struct node_config *ret, int argc, char **argv, struct err *err) {
     *ret = (struct node_config){0};
     find_defaults(ret);
-    int next = 0;
-    int r = fields_defaults(&fields, ret, err);
-    if (r == 0)
-        r = fields_parse_args(&fields, ret, argc, argv, &next, err);
-    if (r == -ECANCELED)
-        print_help();
+    int r = program_read(&program, ret, argc, argv, err);
     if (r < 0)
         return r;
-    if (next < argc)
-        return err_set(err, -EINVAL, "'%.60s' is no flag; see --help", argv[next]);
     if (str_empty(node_config_node_id(ret)))
         return err_set(err, -EINVAL, "this host has no name; give --node-id");
     return fields_required(&fields, ret, err);

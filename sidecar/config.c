@@ -2,10 +2,10 @@
 #include "sidecar/config.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/program.h"
 #include "lib/base/str.h"
 #include "lib/http/server.h"
 #include "sidecar/reviews.h"
@@ -183,29 +183,16 @@ static int check_together(const struct sidecar_config *config, struct err *err) 
     return 0;
 }
 
-static void print_help(void) {
-    (void)printf(
-        "stowage-sidecar: keys and values, queues, objects and files over HTTP\n\n"
-        "It serves the API of Lepton workspaces at /api/v1 and /api/v2/workspaces/NAME. Each flag can be given in\n"
-        "the environment as well: --data-dir as STOWAGE_DATA_DIR.\n\n");
-    fields_print_help(&table);
-    (void)printf("  %-32s %s\n  %-32s %s\n", "--help", "this text", "--version", "the version");
-}
+static const struct program program = {
+    .name = "stowage-sidecar",
+    .about = "stowage-sidecar: keys and values, queues, objects and files over HTTP\n\n"
+             "It serves the API of Lepton workspaces at /api/v1 and /api/v2/workspaces/NAME.\n",
+    .flags = &table,
+};
 
 int sidecar_config_read(int argc, char **argv, struct sidecar_config *ret, struct err *err) {
     struct sidecar_config config cleanup(sidecar_config_done) = {0};
-    int next = 0;
-    if (argc > 1 && str_eq(argv[1], "--version")) {
-        (void)printf("stowage-sidecar %s\n", STOWAGE_VERSION);
-        return -ECANCELED;
-    }
-    int r = fields_defaults(&table, &config, err);
-    if (r == 0)
-        r = fields_parse_args(&table, &config, argc, argv, &next, err);
-    if (r == -ECANCELED)
-        print_help();
-    if (r == 0 && next < argc)
-        r = err_set(err, -EINVAL, "argument '%.60s' is not expected; flags begin with --", argv[next]);
+    int r = program_read(&program, &config, argc, argv, err);
     if (r == 0 && config.listen.count == 0)
         r = fields_set(&table, &config, "listen", "127.0.0.1:3500", err);
     if (r == 0)

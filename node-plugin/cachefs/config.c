@@ -3,9 +3,8 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
 
-#include "lib/base/fields.h"
+#include "lib/base/program.h"
 
 static int check_absolute(const char *value, struct err *err) {
     return value[0] == '/' ? 0 : err_set(err, -EINVAL, "'%.100s' is not an absolute path; start it with '/'", value);
@@ -83,29 +82,21 @@ static const struct field rows[] = {
 };
 static const struct fields flags = {.rows = rows, .count = ARRAY_SIZE(rows), .kind = "flag", .exact_case = true};
 
-static void print_help(void) {
-    (void)printf(
-        "Usage: stowage-cachefs --server HOST --share /PATH --mount-point PATH [flags]\n"
-        "       stowage-cachefs --origin-path PATH --mount-point PATH [flags]\n"
-        "       stowage-cachefs --serve SOCKET [--stop-grace SECONDS] [--http HOST:PORT]\n\n"
-        "Mounts a directory of an NFS share, or of a file system that is mounted already, through FUSE, in the "
-        "foreground,\n"
-        "until it is unmounted or gets SIGTERM. With --cache-dir, what is read is kept on the node's disk.\n"
-        "A second process does the work; when it dies, another takes over, and programs notice a pause.\n"
-        "SIGHUP: the version that stands at this program's path takes over. Every flag can also be given as an\n"
-        "environment variable: STOWAGE_SERVER, STOWAGE_SUB_DIR …\n\n");
-    fields_print_help(&flags);
-}
+static const struct program program = {
+    .name = "stowage-cachefs",
+    .about = "Usage: stowage-cachefs --server HOST --share /PATH --mount-point PATH [flags]\n"
+             "       stowage-cachefs --origin-path PATH --mount-point PATH [flags]\n"
+             "       stowage-cachefs --serve SOCKET [--stop-grace SECONDS] [--http HOST:PORT]\n\n"
+             "Mounts a directory of an NFS share, or of a file system that is mounted already, through FUSE, in the "
+             "foreground,\n"
+             "until it is unmounted or gets SIGTERM. With --cache-dir, what is read is kept on the node's disk.\n"
+             "A second process does the work; when it dies, another takes over, and programs notice a pause.\n"
+             "SIGHUP: the version that stands at this program's path takes over.\n",
+    .flags = &flags,
+};
 
 int cachefs_config_read(struct cachefs_config *config, int argc, char **argv, struct err *err) {
-    int next = argc;
-    int r = fields_defaults(&flags, config, err);
-    if (r == 0)
-        r = fields_parse_args(&flags, config, argc, argv, &next, err);
-    if (r == -ECANCELED)
-        print_help();
-    if (r == 0 && next < argc)
-        r = err_set(err, -EINVAL, "unexpected argument '%.60s'; see --help", argv[next]);
+    int r = program_read(&program, config, argc, argv, err);
     if (r == 0 && !config->serve && !config->state_version)
         r = fields_required(&flags, config, err);
     return r;
