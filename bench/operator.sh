@@ -18,21 +18,8 @@ case ${1:-} in
     ;;
 esac
 STOWAGE_BUILD_DIR=${STOWAGE_BUILD_DIR:-$ROOT/build/release}
-work=$(mktemp -d /tmp/stowage-bench-operator.XXXXXX)
 # shellcheck source=tests/support/kube-kit.sh
 . "$ROOT/tests/support/kube-kit.sh"
-clean_up() {
-    local rc=$?
-    trap - EXIT INT TERM
-    if [ "$rc" != 0 ]; then
-        tail -n 12 "$work"/*.log >&2 2>/dev/null
-    fi
-    kube_stop || rc=1
-    rm -rf "$work"
-    exit "$rc"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
 
 OBJECTS=${OPERATOR_OBJECTS:-1000}
 IDLE_S=${OPERATOR_IDLE_S:-60}

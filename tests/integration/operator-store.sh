@@ -8,21 +8,8 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
-work=$(mktemp -d /tmp/stowage-operator-store.XXXXXX)
 # shellcheck source=tests/support/kube-kit.sh
 . "$ROOT/tests/support/kube-kit.sh"
-clean_up() {
-    local rc=$?
-    trap - EXIT INT TERM
-    if [ "$rc" != 0 ] && [ "$rc" != 77 ]; then
-        tail -n 12 "$work"/*.log 2>/dev/null
-    fi
-    kube_stop || rc=1
-    rm -rf "$work"
-    exit "$rc"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
 
 MANY=${STOWAGE_MANY:-20}
 kube_start

@@ -6,21 +6,8 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
-work=$(mktemp -d /tmp/stowage-operator.XXXXXX)
 # shellcheck source=tests/support/kube-kit.sh
 . "$ROOT/tests/support/kube-kit.sh"
-clean_up() {
-    local rc=$?
-    trap - EXIT INT TERM
-    if [ "$rc" != 0 ] && [ "$rc" != 77 ]; then
-        tail -n 12 "$work"/*.log 2>/dev/null
-    fi
-    kube_stop || rc=1
-    rm -rf "$work"
-    exit "$rc"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
 
 MANY=${STOWAGE_MANY:-30} # objects at a time in the parts with many
 kube_start

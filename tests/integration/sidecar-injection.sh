@@ -6,21 +6,8 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
-work=$(mktemp -d /tmp/stowage-injection.XXXXXX)
 # shellcheck source=tests/support/kube-kit.sh
 . "$ROOT/tests/support/kube-kit.sh"
-clean_up() {
-    local rc=$?
-    trap - EXIT INT TERM
-    if [ "$rc" != 0 ] && [ "$rc" != 77 ]; then
-        tail -n 12 "$work"/*.log 2>/dev/null
-    fi
-    kube_stop || rc=1
-    rm -rf "$work"
-    exit "$rc"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
 
 kube_start
 chart_apply -s templates/sidecar-injection.yaml --set store.enabled=true,store.serviceAccountTokens=true,sidecar.injection.enabled=true
@@ -96,7 +83,7 @@ wait_until 60 alike || die "two replicas serve two certificates"
 policy() { kubectl patch mutatingwebhookconfiguration stowage-webhook --type json -p "[{\"op\": \"replace\", \"path\": \"/webhooks/0/failurePolicy\", \"value\": \"$1\"}]" >/dev/null; }
 policy Fail
 renewed() { # is another one served by both, and has every pod had its sidecar meanwhile?
-    has_sidecar team-a || { # told by clean_up: what is waited for is not heard
+    has_sidecar team-a || { # told at the end: what is waited for is not heard
         made team-a "$YES" 2>&1 | tail -n 1 >"$work/no-sidecar.log"
         exit 1
     }

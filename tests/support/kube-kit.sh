@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # A real API server for integration tests: etcd, kube-apiserver and kube-controller-manager of tests/e2e, without nodes, in namespaces of
 # their own; and stowage-controller --operator beside them, as the service account and with the roles that the chart gives it.
-# Sourced after scripts/lib.sh, with `work` set to a directory of the test's own.
+# Sourced after scripts/lib.sh. Makes `work`, a directory of the test's own, and at the end of the script takes all down, after the last
+# lines of the logs when it failed.
 #
-# shellcheck disable=SC2034,SC2154 # used by the parts of tests/e2e and by the tests; set by the test and by find_helm
+# shellcheck disable=SC2034,SC2154 # used by the parts of tests/e2e and by the tests; set by find_helm
 
+work=$(mktemp -d "/tmp/stowage-$(basename "$0" .sh).XXXXXX")
 STATE=$work/cluster
 export STOWAGE_E2E_DIR=$STATE
 for part in layout build pki network control-plane; do
@@ -45,6 +47,20 @@ kube_stop() {
     machine_stop control
     return "$rc"
 }
+
+# shellcheck disable=SC2329 # called by the trap
+kube_end() {
+    local rc=$?
+    trap - EXIT INT TERM
+    if [ "$rc" != 0 ] && [ "$rc" != 77 ]; then
+        tail -n 12 "$work"/*.log >&2 2>/dev/null
+    fi
+    kube_stop || rc=1
+    rm -rf "$work"
+    exit "$rc"
+}
+trap kube_end EXIT
+trap 'exit 130' INT TERM
 
 apiserver_stop() { daemon_stop control kube-apiserver; }
 apiserver_again() {
