@@ -8,8 +8,8 @@
 #include "controller/webhook/sidecar.h"
 #include "lib/base/mem.h"
 #include "lib/projection/limits.h"
+#include "lib/projection/spec.h"
 
-#define NAMESPACE_MAX 63
 #define PATH_MAX_BYTES 512
 
 // ---- what the annotations say -------------------------------------------------------------------------------------------
@@ -49,20 +49,17 @@ static int check_path(const struct inject_files *files, const char *path, struct
 }
 
 static int parse_one(const char *text, size_t len, struct inject_file *ret, struct err *err) {
-    static const char optional[] = ":optional";
-    size_t tail = sizeof optional - 1, name_len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
-    ret->optional = len > tail && memcmp(text + len - tail, optional, tail) == 0;
-    len -= ret->optional ? tail : 0;
-    name_len = name_len > len ? len : name_len;
-    if (!name_len || name_len > NAMESPACE_MAX || (name_len < len && text[name_len] != '='))
-        return err_set(err, -EINVAL,
+    struct project_spec spec cleanup(project_spec_done) = {0};
+    int r = project_spec_parse(text, len, &spec);
+    if (r == -EINVAL)
+        return err_set(err, r,
                        "'%.*s' names no namespace of keys: give NAMESPACE, NAMESPACE=/PATH, or either with :optional",
                        (int)(len > 100 ? 100 : len), text);
-    ret->ns = mem_strndup(text, name_len);
-    ret->path = name_len == len ? mem_printf(INJECT_FILES_DIR "%.*s", (int)name_len, text)
-                                : mem_strndup(text + name_len + 1, len - name_len - 1);
-    if (!ret->ns || !ret->path)
+    if (r == 0 && !spec.dir)
+        spec.dir = mem_printf(INJECT_FILES_DIR "%s", spec.ns);
+    if (r < 0 || !spec.dir)
         return err_set(err, -ENOMEM, "out of memory");
+    *ret = (struct inject_file){.ns = take_ptr(spec.ns), .path = take_ptr(spec.dir), .optional = spec.optional};
     for (size_t n = strlen(ret->path); n > 1 && ret->path[n - 1] == '/'; n--)
         ret->path[n - 1] = '\0';
     return 0;
@@ -100,18 +97,14 @@ int inject_files_parse(const char *text, struct inject_files *ret, struct err *e
     return 0;
 }
 
-// The sidecar asks its own pod only.
+// The sidecar asks its own pod only; here by the address that stands in the docs.
 int inject_notify_check(const char *url, struct err *err) {
-    static const char begin[] = "http://127.0.0.1:";
-    const char *port = str_starts(url, begin) ? url + sizeof begin - 1 : "";
-    size_t len = strspn(port, "0123456789");
-    uint64_t number = 0;
-    char *digits cleanup_free = mem_strndup(port, len);
-    if (!digits)
-        return err_set(err, -ENOMEM, "out of memory");
-    if (str_to_u64(digits, 1, 65535, &number) < 0 || (port[len] && port[len] != '/') || strpbrk(port, " \t\r\n#"))
-        return err_set(err, -EINVAL, "'%.100s' is no address in the pod: give http://127.0.0.1:PORT/PATH", url);
-    return 0;
+    struct notify_spec spec cleanup(notify_spec_done) = {0};
+    struct err why = ERR_NONE;
+    int r = str_starts(url, "http://127.0.0.1:") ? notify_spec_parse(url, &spec, &why) : -EINVAL;
+    if (r == -EINVAL)
+        return err_set(err, r, "'%.100s' is no address in the pod: give http://127.0.0.1:PORT/PATH", url);
+    return r < 0 ? err_set(err, r, "out of memory") : 0;
 }
 
 bool inject_files_wait(const struct inject_files *files) {

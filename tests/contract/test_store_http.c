@@ -110,15 +110,10 @@ static void test_messages_wait_for_a_client_that_is_there(void **state) {
 
 // ---- streams of changes ----
 
-// A stream that has told of one change.
-static int open_stream(void) {
-    char line[96];
-    int64_t version;
-    assert_int_equal(kit_put_if(&kit, "n", "first", "1", -1, 0, &version), 0);
-    (void)snprintf(line, sizeof line, "GET /api/v1/kv/namespaces/n/watch?since=%lld", (long long)version - 1);
-    int fd = ask(line, "Accept: text/event-stream\r\nConnection: close\r\n");
+// Reads on until `end` stands there.
+static void read_to(int fd, const char *end) {
     size_t len = 0;
-    for (received[0] = '\0'; !strstr(received, "event: change");) {
+    for (received[0] = '\0'; !strstr(received, end);) {
         struct pollfd wait = {.fd = fd, .events = POLLIN};
         assert_int_equal(poll(&wait, 1, 10000), 1);
         ssize_t n = read(fd, received + len, sizeof received - 1 - len);
@@ -126,6 +121,16 @@ static int open_stream(void) {
         len += (size_t)n;
         received[len] = '\0';
     }
+}
+
+// A stream that has told of one change.
+static int open_stream(void) {
+    char line[96];
+    int64_t version;
+    assert_int_equal(kit_put_if(&kit, "n", "first", "1", -1, 0, &version), 0);
+    (void)snprintf(line, sizeof line, "GET /api/v1/kv/namespaces/n/watch?since=%lld", (long long)version - 1);
+    int fd = ask(line, "Accept: text/event-stream\r\nConnection: close\r\n");
+    read_to(fd, "event: change");
     return fd;
 }
 
@@ -165,19 +170,6 @@ static void test_a_stream_ends_when_its_token_does(void **state) {
         assert_true(poll(&wait, 1, 10) >= 0);
     }
     expect_end(fd, "event: error");
-}
-
-// Reads on until `end` stands there.
-static void read_to(int fd, const char *end) {
-    size_t len = 0;
-    for (received[0] = '\0'; !strstr(received, end);) {
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
-        assert_int_equal(poll(&wait, 1, 10000), 1);
-        ssize_t n = read(fd, received + len, sizeof received - 1 - len);
-        assert_true(n > 0);
-        len += (size_t)n;
-        received[len] = '\0';
-    }
 }
 
 #define STREAM "Accept: text/event-stream\r\nConnection: close\r\n"
